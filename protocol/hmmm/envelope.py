@@ -16,7 +16,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from securesystemslib.dsse import Envelope as DsseEnvelope
-from securesystemslib.signer import Signature
+from securesystemslib.signer import Signature  # pyright: ignore[reportPrivateImportUsage]
 
 from hmmm.errors import MalformedError, SignatureError, excerpt
 
@@ -36,7 +36,9 @@ _ED25519_PEER_ID_PREFIX: Final = bytes.fromhex("002408011220")
 
 def canonical_json(value: object) -> bytes:
     """Serialise to JSON with sorted keys and no spaces, so that equal values have equal bytes."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False
+    ).encode()
 
 
 def sha256_hex(data: bytes) -> str:
@@ -56,7 +58,9 @@ def parse_json(data: bytes, *, limit: int, what: str) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise MalformedError("malformed", f"{what}: expected a JSON object: {excerpt(str(error))}") from error
     if not isinstance(value, dict):
-        raise MalformedError("malformed", f"{what}: expected a JSON object, got {type(value).__name__}; dropped")
+        raise MalformedError(
+            "malformed", f"{what}: expected a JSON object, got {type(value).__name__}; dropped"
+        )
     return cast("dict[str, Any]", value)
 
 
@@ -149,7 +153,7 @@ class Envelope:
         dsse = DsseEnvelope(payload, payload_type, {})
         signature = key.private.sign(dsse.pae())
         dsse.signatures = {key.key_id: Signature(key.key_id, signature.hex())}
-        raw = canonical_json(dsse.to_dict())
+        raw = canonical_json(cast("object", dsse.to_dict()))  # pyright: ignore[reportUnknownMemberType]
         return cls(payload_type, payload, key.key_id, signature, raw)
 
     @classmethod
@@ -160,17 +164,21 @@ class Envelope:
         """
         data = parse_json(raw, limit=limit, what="envelope")
         try:
-            dsse = DsseEnvelope.from_dict(data)
+            dsse = DsseEnvelope.from_dict(data)  # pyright: ignore[reportUnknownMemberType]
             (signature,) = dsse.signatures.values()
             signed = bytes.fromhex(signature.signature)
             fields = (dsse.payload_type, dsse.payload, signature.keyid)
         except (KeyError, ValueError, TypeError, AttributeError) as error:
-            raise MalformedError("malformed", f"envelope: expected DSSE with one signature: {excerpt(repr(error))}") from error
+            raise MalformedError(
+                "malformed", f"envelope: expected DSSE with one signature: {excerpt(repr(error))}"
+            ) from error
         payload_type, payload, key_id = fields
         if not isinstance(key_id, str) or not isinstance(payload_type, str):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise MalformedError("malformed", "envelope: expected text for payloadType and keyid; dropped")
         if payload_type != expected_type:
-            raise MalformedError("wrong_type", f"envelope: expected {expected_type}, got {excerpt(payload_type)}; dropped")
+            raise MalformedError(
+                "wrong_type", f"envelope: expected {expected_type}, got {excerpt(payload_type)}; dropped"
+            )
         return cls(payload_type, payload, key_id, signed, raw)
 
     def verify(self, public_key: bytes) -> None:
@@ -182,7 +190,9 @@ class Envelope:
         try:
             Ed25519PublicKey.from_public_bytes(public_key).verify(self.signature, pae)
         except (InvalidSignature, ValueError) as error:
-            raise SignatureError("bad_signature", f"envelope by {excerpt(self.key_id)}: signature does not verify; dropped") from error
+            raise SignatureError(
+                "bad_signature", f"envelope by {excerpt(self.key_id)}: signature does not verify; dropped"
+            ) from error
 
     def verify_peer(self) -> None:
         """Check the signature against the key that the peer id in `key_id` contains.
