@@ -1,0 +1,52 @@
+"""The limits that govern a discussion: announced with its first plan, bounded by the hive's maxima.
+
+Architecture §6 (safeguards) and §10 (`spec.discussion`) are the source of every default here.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+from pydantic import Field
+
+from hmmm.base import Model
+
+CLOCK_SKEW_S: Final = 10.0
+"""Deadlines are the claimant's clock; others allow this much to either side (architecture §6)."""
+
+COUNTERSIGN_S: Final = 5.0
+"""How long a claimant waits for countersignatures after closing a round. A participant that is live answers in
+milliseconds; the PR states how many signed."""
+
+
+class DiscussionLimits(Model):
+    """Bounds of one discussion; times in seconds."""
+
+    window_s: float = Field(default=30.0, ge=0.1, le=3600)
+    close_early: bool = False
+    reviewers: int = Field(default=2, ge=0, le=16)
+    min_reviewers: int = Field(default=0, ge=0, le=16)
+    rounds: int = Field(default=3, ge=1, le=10)
+    participants: int = Field(default=5, ge=1, le=32)
+    hops: int = Field(default=4, ge=1, le=16)
+    messages_per_round: int = Field(default=4, ge=1, le=64)
+    message_ttl_s: float = Field(default=60.0, ge=1, le=7200)
+    ttl_s: float = Field(default=900.0, ge=1, le=86_400)
+    require_human: Literal["never", "onObjection", "always"] = "never"
+
+    @property
+    def effective_message_ttl_s(self) -> float:
+        """The message TTL, never below the window doubled by `reviewing` (architecture §6)."""
+        return max(self.message_ttl_s, 2 * self.window_s)
+
+    def bounded_by(self, maxima: DiscussionLimits) -> DiscussionLimits:
+        """Return these limits cut to the hive's maxima, so that a claimant cannot loosen its own bounds."""
+        return self.model_copy(
+            update={
+                "rounds": min(self.rounds, maxima.rounds),
+                "participants": min(self.participants, maxima.participants),
+                "hops": min(self.hops, maxima.hops),
+                "messages_per_round": min(self.messages_per_round, maxima.messages_per_round),
+                "ttl_s": min(self.ttl_s, maxima.ttl_s),
+            }
+        )
