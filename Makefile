@@ -1,0 +1,42 @@
+# The project's commands. Each installs what it needs first and does nothing twice.
+.PHONY: help install test lint format demo bench clean
+
+PY := .venv/bin/python
+
+# make demo ONCE=1            exit when every issue has a pull request or a stated outcome
+# make demo REPORT=DIR        keep the report: pull requests, diffs, evidence bundles
+# make demo MODEL=name        another model, e.g. anthropic:claude-opus-4 (key from the environment)
+ONCE ?=
+REPORT ?=
+MODEL ?=
+
+help:
+	@echo "make install   put everything needed into .venv and node_modules"
+	@echo "make demo      run a hive of three agents on examples/demo (ONCE=1, REPORT=DIR, MODEL=name)"
+	@echo "make test      run every check and every test (STAGE='mesh cli' for some)"
+	@echo "make lint      linters, formatters, types, import contracts"
+	@echo "make format    let the formatter and the fixable lints edit the code"
+	@echo "make bench     measure what docs promise in numbers (BENCH='names' for some)"
+	@echo "make clean     remove what builds and runs left behind"
+
+install:
+	@tools/install.sh
+
+test: install
+	@$(PY) tools/stages.py $(STAGE)
+
+lint: install
+	@$(PY) tools/stages.py lint
+
+format: install
+	@.venv/bin/ruff check --fix-only --quiet . ; .venv/bin/ruff format .
+
+demo: install
+	@ONCE="$(ONCE)" REPORT="$(REPORT)" MODEL="$(MODEL)" examples/demo/run.sh
+
+bench: install
+	@$(PY) -m tools.bench.run $(BENCH)
+
+clean:
+	@rm -rf build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache .bzzz
+	@find . -name __pycache__ -type d -not -path './.venv/*' -not -path '*/node_modules/*' -prune -exec rm -rf {} +
