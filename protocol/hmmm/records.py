@@ -120,6 +120,8 @@ class EvidenceSealed(Model):
     patch_digest: Digest
     plan_digest: Digest
     first_seq: int = Field(ge=0, le=2**53)
+    transcript_token: Annotated[str, Field(min_length=32, max_length=64, pattern=r"^[0-9a-f]+$")]
+    """Random; the unguessable part of the transcript's link (architecture §8)."""
 
 
 class PullRequestOpened(Model):

@@ -1,0 +1,76 @@
+"""Safeguards: which messages a receiver takes in (architecture §6). Every honest receiver decides with this code.
+
+What is refused here is local: a discussion's state is what its claimant's log says. The claimant applies the same
+rules before it logs, and the fold applies them again to what was logged.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from hmmm.discussion.state import Discussion
+from hmmm.errors import NotAdmittedError
+from hmmm.limits import CLOCK_SKEW_S
+from hmmm.messages import MetaMessage, check_age
+from hmmm.meta import CLAIMANT_ONLY
+
+
+def admit(state: Discussion, message: MetaMessage, node_id: str, now: datetime) -> None:
+    """Check a message by a verified author against the bounds that govern this discussion.
+
+    Raises NotAdmittedError with the reason: foreign_repository, stale_epoch, closed, over_hopped, expired,
+    from_future, not_claimant, ejected, participants, messages_per_round or discussion_ttl.
+    """
+    limits = state.limits
+    if message.repository != state.issue.repository:
+        raise _refuse(
+            "foreign_repository", message, f"is about {message.repository}, expected {state.issue.repository}"
+        )
+    if message.issue_id != state.issue.number or message.epoch != state.issue.epoch:
+        raise _refuse("stale_epoch", message, f"is about epoch {message.epoch}, expected {state.issue}")
+    if state.ended:
+        raise _refuse("closed", message, f"the discussion is {state.phase}")
+    if message.hop_count > limits.hops:
+        raise _refuse("over_hopped", message, f"hop_count {message.hop_count}, limit {limits.hops}")
+    check_age(message, now, limits.effective_message_ttl_s, CLOCK_SKEW_S)
+    if node_id == state.claimant:
+        return
+    if message.query_type in CLAIMANT_ONLY:
+        raise _refuse(
+            "not_claimant", message, f"only the claimant {state.claimant} may send {message.query_type}"
+        )
+    if message.query_type in {"countersigned", "human_verdict"}:
+        return
+    _admit_participant(state, message, node_id)
+    if state.deliberated(now) > limits.ttl_s:
+        raise _refuse("discussion_ttl", message, f"the discussion's {limits.ttl_s:.0f} s are over")
+
+
+def _admit_participant(state: Discussion, message: MetaMessage, node_id: str) -> None:
+    limits = state.limits
+    if node_id in state.ejected:
+        raise _refuse("ejected", message, f"{node_id} flooded this discussion and lost its slot")
+    said = sum(1 for c in state.said() if c.node_id == node_id)
+    if said >= limits.messages_per_round:
+        raise _refuse(
+            "messages_per_round", message, f"{node_id} has said {said}, limit {limits.messages_per_round}"
+        )
+    seated = [p for p in state.participants if p not in state.ejected]
+    if node_id in seated:
+        return
+    reviewers = () if state.plan is None else state.plan.reviewers
+    kept = (
+        0 if node_id in reviewers else sum(1 for r in reviewers if r not in seated and r not in state.ejected)
+    )
+    if len(seated) + kept >= limits.participants:
+        raise _refuse(
+            "participants",
+            message,
+            f"{len(seated)} speak and {kept} slots are kept, limit {limits.participants}",
+        )
+
+
+def _refuse(reason: str, message: MetaMessage, detail: str) -> NotAdmittedError:
+    return NotAdmittedError(
+        reason, f"{message.query_type} {message.msg_id} by {message.node_id}: {detail}; dropped"
+    )

@@ -1,0 +1,126 @@
+"""What a claimant does next: a pure function of its discussion and its clock (architecture §6)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from hmmm.discussion.rounds import account_for, may_close
+from hmmm.discussion.state import DELIBERATING, Discussion, ObjectionState, Phase
+from hmmm.limits import COUNTERSIGN_S
+from hmmm.meta import RoundClosed
+
+
+@dataclass(frozen=True)
+class Propose:
+    """Make the first plan."""
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Nothing to do before this moment; None when only an event can change that."""
+
+    until: datetime | None
+
+
+@dataclass(frozen=True)
+class CloseRound:
+    """Publish this account of the round."""
+
+    account: RoundClosed
+
+
+@dataclass(frozen=True)
+class Revise:
+    """Make a plan that meets these objections, or the human's words."""
+
+    objections: tuple[ObjectionState, ...]
+    verdict_text: str = ""
+
+
+@dataclass(frozen=True)
+class Execute:
+    """Change code now."""
+
+
+@dataclass(frozen=True)
+class Report:
+    """Seal the evidence and open the pull request."""
+
+
+@dataclass(frozen=True)
+class Escalate:
+    """Ask a human, for this reason."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class GiveUp:
+    """Release the issue, for this reason."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Done:
+    """The discussion has ended."""
+
+
+Decision = Propose | Wait | CloseRound | Revise | Execute | Report | Escalate | GiveUp | Done
+
+
+def decide(state: Discussion, now: datetime) -> Decision:
+    """Return what the claimant is to do at this moment."""
+    if state.ended:
+        return Done()
+    if state.phase in DELIBERATING and state.deliberated(now) > state.limits.ttl_s:
+        return Escalate(f"no agreement within {state.limits.ttl_s:.0f} s")
+    match state.phase:
+        case Phase.PLANNING:
+            return Propose()
+        case Phase.LISTENING:
+            return _listen(state, now)
+        case Phase.REVISING:
+            return Revise(state.open_blocking, state.verdict_text if state.verdict == "revise" else "")
+        case Phase.EXECUTING:
+            failed = state.execution is not None and not state.execution.ok
+            return GiveUp(state.reason) if failed else Execute()
+        case Phase.REPORTING:
+            return Report()
+        case _:
+            return _escalated(state)
+
+
+def _listen(state: Discussion, now: datetime) -> Decision:
+    closing = state.closing
+    if closing is None:
+        if may_close(state, now):
+            return CloseRound(account_for(state))
+        return Wait(_next_moment(state, now))
+    if closing.disputed:
+        return Escalate(
+            f"the account of round {state.round} is disputed: {', '.join(closing.disputed)[:200]}"
+        )
+    if closing.next == "escalate":
+        return Escalate(closing.reason)
+    signed_until = closing.closed_at + timedelta(seconds=COUNTERSIGN_S)
+    if now < signed_until and not closing.expected <= closing.countersigned:
+        return Wait(signed_until)
+    return Execute()
+
+
+def _next_moment(state: Discussion, now: datetime) -> datetime | None:
+    if state.plan is None:
+        return None
+    return state.plan.window_end if now < state.plan.window_end else state.plan.deadline
+
+
+def _escalated(state: Discussion) -> Decision:
+    match state.verdict:
+        case "proceed":
+            return Execute()
+        case "abandon":
+            return GiveUp("a human decided to abandon it")
+        case _:
+            return Wait(None)

@@ -1,0 +1,73 @@
+"""What moves a discussion: words spoken and facts noted, in the order of the claimant's log."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from hmmm.messages import Escalation, MetaMessage
+from hmmm.meta import CLAIMANT_ONLY, DiscussionClosed, ExecutionFinished, HumanVerdict, RoundClosed
+from hmmm.records import EvidenceSealed, PullRequestOpened, RoundReopened, SafeguardBit
+
+Fact = RoundReopened | EvidenceSealed | PullRequestOpened | SafeguardBit
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """A message in the log, signature and author already checked."""
+
+    digest: str
+    message: MetaMessage
+    by: Literal["claimant", "participant", "authority"]
+
+
+@dataclass(frozen=True)
+class Escalated:
+    """The claimant's call for a human, on the escalation topic."""
+
+    digest: str
+    message: Escalation
+
+
+@dataclass(frozen=True)
+class Noted:
+    """A fact that the claimant recorded."""
+
+    fact: Fact
+
+
+Event = Spoken | Escalated | Noted
+
+
+def trigger_of(event: Event) -> str:
+    """Return the word by which the transition table knows an event."""
+    if isinstance(event, Escalated):
+        return "escalation"
+    if isinstance(event, Spoken):
+        return _trigger_of_message(event.message)
+    match event.fact:
+        case RoundReopened():
+            return "round_reopened"
+        case EvidenceSealed():
+            return "evidence_sealed"
+        case PullRequestOpened():
+            return "pull_request_opened"
+        case SafeguardBit():
+            return "safeguard"
+
+
+def _trigger_of_message(message: MetaMessage) -> str:
+    query_type = message.query_type
+    match message.parameters:
+        case RoundClosed(next=following):
+            return f"round_closed:{following}"
+        case ExecutionFinished(ok=ok):
+            return f"execution_finished:{'ok' if ok else 'failed'}"
+        case HumanVerdict(verdict=verdict):
+            return f"human_verdict:{verdict}"
+        case DiscussionClosed(outcome=outcome):
+            return f"discussion_closed:{'closed' if outcome == 'pull_request' else 'abandoned'}"
+        case _:
+            return (
+                query_type if query_type in CLAIMANT_ONLY or query_type == "countersigned" else "contribution"
+            )

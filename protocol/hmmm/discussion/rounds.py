@@ -1,0 +1,165 @@
+"""Accounting for a round: what the claimant must list, what became of each objection, what comes next.
+
+Architecture §6.3. The claimant computes the account with `account_for`; every observer computes it again and holds
+the claimant's against it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from typing import Literal
+
+from hmmm.discussion.state import FINAL_ANSWERS, Contribution, Discussion, ObjectionState
+from hmmm.errors import LocalProtocolError
+from hmmm.meta import Decision, RoundClosed, Weighed
+
+Next = Literal["execute", "revise", "escalate"]
+
+
+def settle_objections(state: Discussion) -> tuple[ObjectionState, ...]:
+    """Return the objections as they stand at the end of the present round.
+
+    A blocking objection of an earlier round is met when its author has nothing against the new plan, restated when
+    the author objects again, and lapses only if its author saw the new plan and then stayed silent (§6.3).
+    """
+    said: dict[str, list[Contribution]] = {}
+    for contribution in state.said():
+        said.setdefault(contribution.node_id, []).append(contribution)
+    return tuple(_settle(objection, state, said.get(objection.node_id, [])) for objection in state.objections)
+
+
+def _settle(objection: ObjectionState, state: Discussion, later: list[Contribution]) -> ObjectionState:
+    if objection.status != "open":
+        return objection
+    if objection.severity == "advisory":
+        return replace(
+            objection, status="noted", resolution="advisory: shown to whoever reviews the pull request"
+        )
+    if objection.round == state.round:
+        return objection
+    kinds = {c.query_type for c in later}
+    if "objection" in kinds:
+        return replace(
+            objection, status="restated", resolution=f"its author objects to the plan of round {state.round}"
+        )
+    if kinds & FINAL_ANSWERS:
+        return replace(
+            objection, status="met", resolution=f"its author accepts the plan of round {state.round}"
+        )
+    if kinds:
+        return replace(
+            objection, status="lapsed", resolution="its author saw the revised plan and stayed silent"
+        )
+    return objection
+
+
+def account_for(state: Discussion) -> RoundClosed:
+    """Return the account that closes the present round.
+
+    Raises LocalProtocolError when no plan is under discussion.
+    """
+    if state.plan is None:
+        raise LocalProtocolError(f"{state.issue}: no plan to account for in {state.phase}")
+    settled = settle_objections(state)
+    blocking = [o for o in settled if o.blocks]
+    status = {o.msg_id: o for o in settled}
+    weighed = [_weigh(c, status.get(c.msg_id), state) for c in state.said()]
+    present = {c.msg_id for c in state.said()}
+    for objection in settled:
+        earlier = next((o for o in state.objections if o.msg_id == objection.msg_id), objection)
+        if objection.msg_id not in present and earlier.status == "open":
+            weighed.append(_weigh_objection(objection))
+    following, reason = _what_next(state, blocking)
+    return RoundClosed(
+        plan_digest=state.plan.digest,
+        round=state.round,
+        weighed=tuple(weighed),
+        silent=silent_reviewers(state),
+        next=following,
+        reason=reason,
+    )
+
+
+def silent_reviewers(state: Discussion) -> tuple[str, ...]:
+    """Return the named reviewers who gave no answer to the present plan."""
+    if state.plan is None:
+        return ()
+    answered = {c.node_id for c in state.said() if c.query_type in FINAL_ANSWERS}
+    return tuple(r for r in state.plan.reviewers if r not in answered)
+
+
+def _what_next(state: Discussion, blocking: list[ObjectionState]) -> tuple[Next, str]:
+    limits = state.limits
+    if blocking:
+        if state.round >= limits.rounds:
+            return "escalate", f"{len(blocking)} blocking after {state.round} of {limits.rounds} rounds"
+        return "revise", f"{len(blocking)} blocking"
+    reviewers = {c.node_id for c in state.said() if c.query_type in FINAL_ANSWERS}
+    if len(reviewers) < limits.min_reviewers:
+        return "escalate", f"expected at least {limits.min_reviewers} reviewers, {len(reviewers)} answered"
+    if limits.require_human == "always":
+        return "escalate", "the manifest asks for a human's approval of every plan"
+    if limits.require_human == "onObjection" and state.objections:
+        return "escalate", "the manifest asks for a human's approval after an objection"
+    return "execute", "unreviewed: nobody answered" if not reviewers else ""
+
+
+def _weigh(contribution: Contribution, objection: ObjectionState | None, state: Discussion) -> Weighed:
+    if objection is not None:
+        return _weigh_objection(objection)
+    decision: Decision = "noted"
+    reason = ""
+    if contribution.query_type == "no_objection":
+        decision = "no_objection"
+    elif contribution.query_type == "reviewing":
+        decision = "reviewing"
+    elif contribution.query_type == "clarification_needed":
+        decision = "answered" if contribution.msg_id in state.answered else "open"
+        reason = "" if decision == "answered" else "nobody answered it within the window"
+    return Weighed(
+        msg_id=contribution.msg_id,
+        digest=contribution.digest,
+        node_id=contribution.node_id,
+        query_type=contribution.query_type,
+        decision=decision,
+        reason=reason,
+    )
+
+
+def _weigh_objection(objection: ObjectionState) -> Weighed:
+    decision: Decision = "not_followed" if objection.status == "restated" else objection.status
+    return Weighed(
+        msg_id=objection.msg_id,
+        digest=objection.digest,
+        node_id=objection.node_id,
+        query_type="objection",
+        decision=decision,
+        reason=objection.resolution[:300],
+    )
+
+
+def may_close(state: Discussion, now: datetime) -> bool:
+    """Return whether the present round may be closed now (§6.3).
+
+    The window must be over; past it, only announced reviews that are still out are waited for, up to the extended
+    deadline. Where the manifest allows it, a round closes early once at least one reviewer and all named ones
+    answered without objection or open question.
+    """
+    plan = state.plan
+    if plan is None:
+        return False
+    if now >= plan.deadline:
+        return True
+    said = state.said()
+    answered = {c.node_id for c in said if c.query_type in FINAL_ANSWERS}
+    if now >= plan.window_end:
+        return {c.node_id for c in said if c.query_type == "reviewing"} <= answered
+    return (
+        state.limits.close_early
+        and bool(answered)
+        and set(plan.reviewers) <= answered
+        and not any(c.query_type == "objection" for c in said)
+        and not state.open_blocking
+        and not state.unanswered_questions()
+    )

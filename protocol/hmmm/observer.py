@@ -1,0 +1,227 @@
+"""Folding an agent's log: whoever adds the same blocks, in any order and any number of times, knows the same.
+
+An observer holds back what lies beyond a gap and folds the contiguous prefix only, so loss delays it and never
+changes what it says (architecture §5, *one truth*).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Literal
+
+from hmmm.base import Model
+from hmmm.discussion import (
+    Discussion,
+    Effect,
+    Escalated,
+    Event,
+    IllegalEventError,
+    Noted,
+    Spoken,
+    admit,
+    open_discussion,
+    step,
+)
+from hmmm.errors import LocalProtocolError, MalformedError, NotAdmittedError, RemoteProtocolError
+from hmmm.identity import IssueIdentity
+from hmmm.membership import judge_card, read_card
+from hmmm.messages import Escalation, MetaMessage, Signed, check_author
+from hmmm.meta import HumanVerdict
+from hmmm.records import (
+    Claimed,
+    EvidenceSealed,
+    MessageReceived,
+    MessageSent,
+    PullRequestOpened,
+    Record,
+    Released,
+    RoundReopened,
+    SafeguardBit,
+    data_of,
+    read_record,
+    signed_of,
+)
+from hmmm.verdict import read_verdict
+
+MAX_HELD_BACK = 4096
+"""Blocks kept beyond a gap; further ones are dropped and must be added again."""
+
+
+@dataclass(frozen=True)
+class LogOwner:
+    """Whose log it is, and by which key the hive vouches for speakers."""
+
+    node_id: str
+    peer_id: str
+    hive: str
+    hive_key: bytes
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One block of the log, as folded."""
+
+    seq: int
+    record: Record
+    effects: tuple[Effect, ...] = ()
+    refused: str = ""
+    """Why the block had no effect on its discussion, if it had none."""
+
+
+class LogObserver:
+    """The discussions of one log."""
+
+    def __init__(self, owner: LogOwner) -> None:
+        self.owner = owner
+        self.discussions: dict[IssueIdentity, Discussion] = {}
+        self.released: dict[IssueIdentity, Released] = {}
+        self.first_seq: dict[IssueIdentity, int] = {}
+        self.next_seq = 0
+        self._held: dict[int, bytes] = {}
+
+    def add(self, seq: int, block: bytes) -> tuple[Entry, ...]:
+        """Take in a block; return what became foldable by it, in order.
+
+        A block that is no record is passed over with `refused` set: a log is hostile input too.
+        """
+        if seq < self.next_seq or (
+            seq not in self._held and len(self._held) >= MAX_HELD_BACK and seq != self.next_seq
+        ):
+            return ()
+        self._held.setdefault(seq, block)
+        entries: list[Entry] = []
+        while (raw := self._held.pop(self.next_seq, None)) is not None:
+            entries.append(self._fold_block(self.next_seq, raw))
+            self.next_seq += 1
+        return tuple(entries)
+
+    def _fold_block(self, seq: int, block: bytes) -> Entry:
+        try:
+            record = read_record(block)
+        except MalformedError as error:
+            return Entry(seq, _unreadable(seq), refused=str(error))
+        return self.fold(seq, record)
+
+    def fold(self, seq: int, record: Record) -> Entry:
+        """Fold one record, without regard to gaps; never raises for what a log may hold."""
+        try:
+            return Entry(seq, record, effects=self._apply(seq, record))
+        except RemoteProtocolError as error:
+            return Entry(seq, record, refused=str(error))
+
+    def _apply(self, seq: int, record: Record) -> tuple[Effect, ...]:
+        data = data_of(record)
+        if record.issue is None or data is None:
+            return ()
+        if isinstance(data, Claimed):
+            self.first_seq.setdefault(record.issue, seq)
+            opened = open_discussion(record.issue, self.owner.node_id, self.owner.peer_id, record.at)
+            self.discussions.setdefault(record.issue, opened)
+            return ()
+        if isinstance(data, Released):
+            self.released[record.issue] = data
+            return ()
+        state = self.discussions.get(record.issue)
+        if state is None:
+            return ()
+        try:
+            event = event_of(data, record, seq, state, self.owner)
+            if event is None:
+                return ()
+            after, effects = step(state, event, record.at)
+        except RemoteProtocolError as error:
+            self._blame(state, data, error)
+            raise
+        self.discussions[record.issue] = after
+        return effects
+
+    def _blame(self, state: Discussion, data: Model, error: RemoteProtocolError) -> None:
+        """Hold against the claimant what only the claimant can have got wrong."""
+        own = isinstance(data, MessageSent) and not isinstance(data, MessageReceived)
+        repeated = isinstance(error, IllegalEventError) and error.reason in {"repeated", "closed"}
+        foreign_plan = error.reason == "other_plan"
+        forged = not isinstance(error, IllegalEventError | NotAdmittedError)
+        if (own and not repeated) or foreign_plan or forged:
+            self.discussions[state.issue] = replace(state, violations=(*state.violations, str(error)))
+
+
+def event_of(data: Model, record: Record, seq: int, state: Discussion, owner: LogOwner) -> Event | None:
+    """Return what a record's data means for its discussion; None for what means nothing to it.
+
+    Raises RemoteProtocolError for an envelope, card or author that does not hold, and for what is not admitted.
+    """
+    match data:
+        case MessageReceived():
+            return _received(data, record.at, state, owner)
+        case MessageSent():
+            return _sent(data, seq, state, owner)
+        case RoundReopened() | EvidenceSealed() | PullRequestOpened() | SafeguardBit():
+            return Noted(data)
+        case _:
+            return None
+
+
+def _sent(data: MessageSent, seq: int, state: Discussion, owner: LogOwner) -> Event | None:
+    signed = signed_of(data)
+    check_author(signed, owner.node_id, owner.peer_id)
+    if isinstance(signed.message, Escalation):
+        return Escalated(signed.digest, signed.message)
+    if not isinstance(signed.message, MetaMessage):
+        return None
+    message = signed.message
+    if message.log_seq != seq or message.previous != state.last_claimant_digest:
+        raise MalformedError(
+            "broken_chain",
+            f"{message.query_type} {message.msg_id}: expected log_seq {seq} after {state.last_claimant_digest}, "
+            f"says {message.log_seq} after {message.previous}",
+        )
+    _check_issue(message, state)
+    return Spoken(signed.digest, message, "claimant")
+
+
+def _received(data: MessageReceived, at: datetime, state: Discussion, owner: LogOwner) -> Event | None:
+    signed = signed_of(data)
+    message = signed.message
+    if not isinstance(message, MetaMessage):
+        return None
+    card = read_card(data.card.encode(), hive=owner.hive, hive_key=owner.hive_key)
+    judge_card(card, at)
+    check_author(signed, card.node_id, card.peer_id)
+    return Spoken(signed.digest, message, speaker_of(signed, state, owner, at))
+
+
+def speaker_of(
+    signed: Signed, state: Discussion, owner: LogOwner, at: datetime
+) -> Literal["participant", "authority"]:
+    """Check another's message against the safeguards and return in which role it speaks.
+
+    Raises NotAdmittedError, and for a verdict SignatureError or MalformedError.
+    """
+    message = signed.message
+    if not isinstance(message, MetaMessage):
+        raise LocalProtocolError(f"{message.type} is not a word of a discussion")
+    admit(state, message, message.node_id, at)
+    parameters = message.parameters
+    if isinstance(parameters, HumanVerdict):
+        verdict = read_verdict(parameters.signed.encode(), owner.hive_key, state.issue)
+        if verdict.verdict != parameters.verdict:
+            raise MalformedError(
+                "bad_verdict", f"verdict {verdict.verdict_id}: says {verdict.verdict}; dropped"
+            )
+        return "authority"
+    return "participant"
+
+
+def _check_issue(message: MetaMessage, state: Discussion) -> None:
+    said = IssueIdentity(repository=message.repository, number=message.issue_id, epoch=message.epoch)
+    if said != state.issue:
+        raise MalformedError(
+            "other_issue", f"{message.query_type} {message.msg_id}: is about {said}, not {state.issue}"
+        )
+
+
+def _unreadable(seq: int) -> Record:
+    return Record(
+        id=f"unreadable-{seq}", at=datetime.fromisoformat("1970-01-01T00:00:00Z"), kind="unreadable"
+    )
