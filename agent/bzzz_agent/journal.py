@@ -1,0 +1,181 @@
+"""The agent's journal: its log, and what follows from it.
+
+The one place that appends. Every append is folded at once with the code that all observers use, so that the agent
+acts on what its log says and on nothing else; after a kill, opening the journal is the whole recovery.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import structlog
+import trio
+from hmmm.base import Model
+from hmmm.discussion import Discussion
+from hmmm.envelope import SigningKey
+from hmmm.identity import IssueIdentity
+from hmmm.messages import Message, MetaMessage, Signed, sign_message
+from hmmm.observer import Entry, LogObserver, LogOwner
+from hmmm.records import MessageReceived, MessageSent, Record, data_of, record_kind_of, signed_of
+
+from bzzz_agent.failpoints import Failpoints
+from bzzz_agent.ids import new_id
+from bzzz_agent.log_client import LogClient, LogError
+
+log = structlog.get_logger("bzzz.agent.journal")
+
+
+class Journal:
+    """Appends records, signs and logs what the agent says, and holds the discussions that follow."""
+
+    def __init__(
+        self,
+        client: LogClient,
+        owner: LogOwner,
+        key: SigningKey,
+        failpoints: Failpoints,
+        now: Callable[[], datetime],
+    ) -> None:
+        self.client = client
+        self.owner = owner
+        self._key = key
+        self._failpoints = failpoints
+        self._now = now
+        self._observer = LogObserver(owner)
+        self._lock = trio.Lock()
+        self._changed = trio.Condition()
+        self._sent: dict[IssueIdentity, list[Signed]] = {}
+        self._facts: dict[IssueIdentity, list[Record]] = {}
+
+    @property
+    def discussions(self) -> dict[IssueIdentity, Discussion]:
+        """The discussions of which this agent is the claimant."""
+        return self._observer.discussions
+
+    @property
+    def length(self) -> int:
+        """Blocks in the log, all folded."""
+        return self._observer.next_seq
+
+    def first_seq(self, issue: IssueIdentity) -> int:
+        """Where an issue's records begin."""
+        return self._observer.first_seq[issue]
+
+    def released(self, issue: IssueIdentity) -> bool:
+        """Whether the issue was given back and nothing is left to do."""
+        return issue in self._observer.released
+
+    def facts(self, issue: IssueIdentity, kind: str) -> list[Record]:
+        """Return an issue's records of one kind, oldest first."""
+        return [record for record in self._facts.get(issue, []) if record.kind == kind]
+
+    def issues(self) -> list[IssueIdentity]:
+        """Return every issue that the log mentions."""
+        return list(self._facts)
+
+    def sent(self, issue: IssueIdentity) -> list[Signed]:
+        """Return what this agent has said on an issue, oldest first."""
+        return list(self._sent.get(issue, []))
+
+    async def open(self) -> None:
+        """Read and fold the whole log."""
+        async with self._lock:
+            async for seq, block in self.client.blocks():
+                for entry in self._observer.add(seq, block):
+                    self._remember(entry)
+        log.info("journal is open", length=self.length, discussions=len(self.discussions))
+
+    async def note(
+        self, data: Model, issue: IssueIdentity | None = None, *, record_id: str | None = None
+    ) -> int:
+        """Append a fact and return its sequence. The same id again is the same record."""
+        kind = record_kind_of(data)
+        async with self._lock:
+            return await self._append(kind, data.to_object(), issue, record_id or new_id(), kind)
+
+    async def hear(self, signed: Signed, card: str, issue: IssueIdentity, topic: str) -> int:
+        """Append another's message as it came, with its author's card."""
+        data = MessageReceived(topic=topic, envelope=signed.envelope.raw.decode(), card=card)
+        async with self._lock:
+            return await self._append(
+                "message_received", data.to_object(), issue, signed.digest, "message_received"
+            )
+
+    async def say(self, topic: str, message: Message, issue: IssueIdentity | None) -> Signed:
+        """Sign and append a message; only then may it be published."""
+        async with self._lock:
+            return await self._say(topic, message, issue)
+
+    async def say_as_claimant(
+        self,
+        topic: str,
+        issue: IssueIdentity,
+        text: str,
+        parameters: Model,
+        parent: MetaMessage | None = None,
+    ) -> Signed:
+        """Compose, sign and append a claimant's word, chained to the one before and to its place in the log."""
+        async with self._lock:
+            message = MetaMessage.compose(
+                parent=parent,
+                text=text,
+                parameters=parameters,
+                node_id=self.owner.node_id,
+                msg_id=new_id(),
+                sent_at=self._now(),
+                repository=issue.repository,
+                issue_id=issue.number,
+                epoch=issue.epoch,
+                log_seq=self._observer.next_seq,
+                previous=self.discussions[issue].last_claimant_digest,
+            )
+            return await self._say(topic, message, issue)
+
+    async def wait_change(self, issue: IssueIdentity, known: Discussion, until: datetime | None) -> None:
+        """Wait until a discussion is another than the one known, or a moment has come."""
+        timeout = float("inf") if until is None else max(0.0, (until - self._now()).total_seconds())
+        with trio.move_on_after(timeout):
+            async with self._changed:
+                while self.discussions.get(issue) is known:
+                    await self._changed.wait()
+
+    async def _say(self, topic: str, message: Message, issue: IssueIdentity | None) -> Signed:
+        signed = sign_message(message, self._key)
+        word = message.query_type if isinstance(message, MetaMessage) else message.type
+        data = MessageSent(topic=topic, envelope=signed.envelope.raw.decode())
+        await self._append("message_sent", data.to_object(), issue, signed.digest, word)
+        return signed
+
+    async def _append(
+        self, kind: str, data: dict[str, Any], issue: IssueIdentity | None, record_id: str, point: str
+    ) -> int:
+        self._reach(f"before_append:{point}")
+        record = Record(id=record_id, at=self._now(), kind=kind, issue=issue, data=data)
+        seq = await self.client.append(record.to_object())
+        if seq > self._observer.next_seq:
+            raise LogError(
+                f"log: expected the next block to be {self._observer.next_seq}, got {seq}: another writer?"
+            )
+        if seq == self._observer.next_seq:
+            for entry in self._observer.add(seq, record.to_json()):
+                self._remember(entry)
+            async with self._changed:
+                self._changed.notify_all()
+        self._reach(f"after_append:{point}")
+        return seq
+
+    def _reach(self, point: str) -> None:
+        self._failpoints.reach(point)
+
+    def _remember(self, entry: Entry) -> None:
+        record = entry.record
+        if entry.refused:
+            log.info("record had no effect", seq=entry.seq, kind=record.kind, reason=entry.refused)
+        if record.issue is None:
+            return
+        self._facts.setdefault(record.issue, []).append(record)
+        data = data_of(record)
+        if isinstance(data, MessageSent) and not isinstance(data, MessageReceived):
+            self._sent.setdefault(record.issue, []).append(signed_of(data))

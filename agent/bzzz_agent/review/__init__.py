@@ -1,0 +1,1 @@
+"""Reviewing others' plans: rules first, then the model (architecture §6.2)."""

@@ -1,0 +1,148 @@
+"""What an agent's process is told, read once from a JSON file (`--config FILE`) and passed in from there.
+
+Secrets come as paths of files, never as values: a configuration can be shown and logged.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+from bzzz_crds import HiveAgentSpec
+from hmmm.base import NodeId, first_problem
+from hmmm.errors import BzzzError
+from hmmm.limits import DiscussionLimits
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+HexKey = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class SettingsError(BzzzError):
+    """A configuration that does not fit; the text names the field."""
+
+
+class Settings(BaseModel):
+    """Base of the tree: frozen, camelCase in the file, nothing unknown."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", alias_generator=to_camel, populate_by_name=True)
+
+
+class LogSettings(Settings):
+    """The agent's own Hypercore log, by way of its sidecar."""
+
+    socket: Path
+
+
+class ServiceSettings(Settings):
+    """A service over HTTP with a bearer token."""
+
+    url: str
+    token_file: Path
+
+
+class RunnerSettings(Settings):
+    """The runner in the workspace container."""
+
+    socket: Path
+    token_file: Path
+
+
+class GitHubSettings(Settings):
+    """GitHub, or a server like it."""
+
+    api_url: str
+    token_file: Path | None = None
+    app_id: int | None = None
+    installation_id: int | None = None
+    private_key_file: Path | None = None
+    poll_interval_s: float = Field(default=15.0, ge=0.2, le=3600)
+    """How often the elected poller asks; an unchanged answer costs nothing (facts: GitHub)."""
+    write_spacing_s: float = Field(default=1.0, ge=0, le=60)
+    """Pause between writes that GitHub advises; 0 for a local server."""
+    lease_s: float = Field(default=900.0, ge=2, le=86_400)
+    back_off_s: float = Field(default=60.0, ge=0, le=86_400)
+    """Rest after an issue's first failure; grows fivefold."""
+
+
+class ModelSettings(Settings):
+    """The reasoning model; without one the agent plans by command and reviews by rules."""
+
+    name: str
+    base_url: str | None = None
+    key_file: Path | None = None
+
+
+class MetricsSettings(Settings):
+    """Where Prometheus asks."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=0, ge=0, le=65_535)
+
+
+class AgentSettings(Settings):
+    """Everything an agent is told."""
+
+    node_id: NodeId
+    hive: str
+    hive_key: HexKey
+    mesh_seed_file: Path
+    card_file: Path
+    members_file: Path
+    revocations_file: Path | None = None
+    listen: str
+    announce: tuple[str, ...] = ()
+    log: LogSettings
+    archive: ServiceSettings
+    runner: RunnerSettings
+    state_dir: Path
+    public_url: str
+    github: GitHubSettings
+    model: ModelSettings | None = None
+    metrics: MetricsSettings = Field(default_factory=MetricsSettings)
+    spec: HiveAgentSpec
+    failpoints: tuple[str, ...] = ()
+    """Points of `bzzz_agent.failpoints` at which this process kills itself, each once; tests only."""
+
+    @property
+    def limits(self) -> DiscussionLimits:
+        """The manifest's discussion settings as the protocol has them."""
+        d = self.spec.discussion
+        return DiscussionLimits(
+            window_s=d.window.total_seconds(),
+            close_early=d.close_early,
+            reviewers=d.reviewers,
+            min_reviewers=d.min_reviewers,
+            rounds=d.rounds,
+            participants=d.participants,
+            hops=d.hops,
+            message_ttl_s=d.message_ttl.total_seconds(),
+            ttl_s=d.ttl.total_seconds(),
+            require_human=d.require_human,
+        )
+
+
+def load_settings(path: Path) -> AgentSettings:
+    """Read the configuration.
+
+    Raises SettingsError, naming the file and the field.
+    """
+    try:
+        return AgentSettings.model_validate_json(path.read_bytes())
+    except OSError as error:
+        raise SettingsError(
+            f"{path}: cannot be read: {error.strerror}; name the file with --config"
+        ) from error
+    except ValidationError as error:
+        raise SettingsError(f"{path}: {first_problem(error)}") from error
+
+
+def read_secret(path: Path) -> str:
+    """Read a secret's file.
+
+    Raises SettingsError, naming the file and never its content.
+    """
+    try:
+        return path.read_text().strip()
+    except OSError as error:
+        raise SettingsError(f"{path}: the secret cannot be read: {error.strerror}") from error
