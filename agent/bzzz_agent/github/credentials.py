@@ -1,0 +1,46 @@
+"""Credentials as PyGithub wants them, read from files; nothing here is ever logged or put into an error."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from github import Auth
+
+from bzzz_agent.github.errors import UnauthorizedError
+from bzzz_agent.github.settings import GitHubSettings
+
+_MAX_SECRET_BYTES: Final = 16 * 1024
+
+APP_PERMISSIONS: Final = {
+    "contents": "write",
+    "issues": "write",
+    "metadata": "read",
+    "pull_requests": "write",
+}
+"""Asked for explicitly: PyGithub's default `{}` grants nothing (facts: github)."""
+
+
+def read_credential(settings: GitHubSettings) -> Auth.Auth:
+    """Read the configured credential.
+
+    Raises UnauthorizedError, naming the file, when it is missing or empty.
+    """
+    if settings.app is not None:
+        app = Auth.AppAuth(settings.app.app_id, _read_secret(settings.app.private_key_file))
+        return app.get_installation_auth(settings.app.installation_id, token_permissions=APP_PERMISSIONS)
+    assert settings.token_file is not None, "settings are validated"
+    return Auth.Token(_read_secret(settings.token_file))
+
+
+def _read_secret(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            secret = file.read(_MAX_SECRET_BYTES).decode().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UnauthorizedError(
+            f"GitHub credential {path}: expected a readable text file: {type(error).__name__}"
+        ) from error
+    if not secret:
+        raise UnauthorizedError(f"GitHub credential {path}: expected a token or key, the file is empty")
+    return secret

@@ -1,0 +1,47 @@
+"""Foreign words in what we post: shown as they are, pinging nobody, closing nothing, hiding nothing.
+
+Issues and models write what they like. Without this, a comment that quotes them could mention a whole team,
+close another issue from a pull request's body, or forge the hidden marker that keeps our comments single.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+MAX_BODY_CHARS: Final = 65_536
+"""GitHub's bound on the body of an issue, comment or pull request."""
+
+_ZERO_WIDTH: Final = "\u2060"
+"""Word joiner: invisible, and enough to keep GitHub from linking what it stands in."""
+
+_MENTION: Final = re.compile(r"(?<![\w`])@(?=[A-Za-z0-9])")
+_REFERENCE: Final = re.compile(r"(?<!\w)(?:#|GH-)(?=\d)")
+_MARKER_ID: Final = re.compile(r"[A-Za-z0-9._:/-]{1,120}")
+
+
+def harmless(foreign: str, *, limit: int = 4000) -> str:
+    """Return foreign text that mentions and references nothing and holds no HTML comment, at most `limit` long."""
+    text = foreign.replace("\x00", "").replace("<!--", "&lt;!--")
+    text = _MENTION.sub("@" + _ZERO_WIDTH, text)
+    text = _REFERENCE.sub(lambda match: match.group()[:1] + _ZERO_WIDTH + match.group()[1:], text)
+    return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def marker(identifier: str) -> str:
+    """Return the hidden line by which a comment is found again.
+
+    Raises ValueError for an id that would not stay inside an HTML comment: our own bug.
+    """
+    if not _MARKER_ID.fullmatch(identifier) or "--" in identifier:
+        raise ValueError(f"comment id {identifier!r}: expected 1 to 120 of A-Z a-z 0-9 . _ : / - and no --")
+    return f"<!-- bzzz:{identifier} -->"
+
+
+def with_marker(text: str, identifier: str) -> str:
+    """Return a comment's body: the text, cut to what GitHub takes, and its marker on the last line."""
+    end = f"\n\n{marker(identifier)}"
+    body = text.replace("<!-- bzzz:", "&lt;!-- bzzz:")
+    if len(body) + len(end) > MAX_BODY_CHARS:
+        body = body[: MAX_BODY_CHARS - len(end) - 1] + "…"
+    return body + end

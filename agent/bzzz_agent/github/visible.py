@@ -1,0 +1,178 @@
+"""What people see of a claim: assignee, labels, comments. It follows the claim ref and decides nothing.
+
+Every call looks before it writes, so that repeating it after a crash changes nothing.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+import structlog
+from hmmm.claims import ClaimRecord
+from hmmm.eligibility import CLAIMED_LABEL, NEEDS_HUMAN_LABEL, IssueFacts
+
+from bzzz_agent.github.answers import Comment, Issue, read, read_list
+from bzzz_agent.github.client import GitHubClient
+from bzzz_agent.github.errors import (
+    ForbiddenError,
+    MalformedAnswerError,
+    NotFoundError,
+    RefusedError,
+    RetryableError,
+)
+from bzzz_agent.github.text import marker, with_marker
+
+_COMMENT_PAGES = 10
+"""Pages of 100 looked through for an own comment; an issue with more is noted in docs/claims.md."""
+
+log = structlog.get_logger(__name__)
+
+
+class Visible:
+    """Assignees, labels and comments of one repository's issues."""
+
+    def __init__(self, client: GitHubClient, repository: str) -> None:
+        self._client = client
+        self._issues = f"/repos/{repository}/issues"
+        self._unassignable: set[str] = set()
+
+    async def show(self, issue: IssueFacts, account: str | None, previous: str | None = None) -> None:
+        """Assign the account, if it can be assigned, and put on `bzzz:claimed`; drop a previous claimant.
+
+        Raises GitHubError.
+        """
+        assigned = {login.lower() for login in issue.assignees}
+        if previous is not None and previous != account and previous.lower() in assigned:
+            await self._unassign(issue.number, previous)
+        if account is not None and account.lower() not in assigned and account not in self._unassignable:
+            await self._assign(issue.number, account)
+        if CLAIMED_LABEL not in issue.labels:
+            await self._add_label(issue.number, CLAIMED_LABEL)
+
+    async def unshow(self, issue: IssueFacts, account: str | None) -> None:
+        """Take the account off and remove `bzzz:claimed`. Raises GitHubError."""
+        if account is not None and account.lower() in {login.lower() for login in issue.assignees}:
+            await self._unassign(issue.number, account)
+        if CLAIMED_LABEL in issue.labels:
+            await self._remove_label(issue.number, CLAIMED_LABEL)
+
+    async def reconcile(self, issue: IssueFacts, tip: ClaimRecord | None) -> bool:
+        """Make an issue show what its claim ref says; return whether anything had to be changed.
+
+        For issues that look claimed and are not (the claimant died between two steps), and the reverse.
+        Raises GitHubError.
+        """
+        if tip is None or tip.state == "released":
+            account = None if tip is None else tip.account
+            assigned = account is not None and account.lower() in {a.lower() for a in issue.assignees}
+            if not assigned and CLAIMED_LABEL not in issue.labels:
+                return False
+            await self.unshow(issue, account)
+            return True
+        if CLAIMED_LABEL in issue.labels:
+            return False  # the label alone: an account that cannot be assigned must not be tried for ever
+        await self.show(issue, tip.account)
+        return True
+
+    async def needs_human(self, issue: IssueFacts) -> None:
+        """Put on `bzzz:needs-human`. Raises GitHubError."""
+        if NEEDS_HUMAN_LABEL not in issue.labels:
+            await self._add_label(issue.number, NEEDS_HUMAN_LABEL)
+
+    async def comment(self, number: int, identifier: str, text: str) -> Comment:
+        """Post a comment once: one with the same id by our account is found and returned instead.
+
+        Works on issues and pull requests. Raises GitHubError.
+        """
+        known = await self._find_comment(number, identifier)
+        if known is not None:
+            return known
+        try:
+            answer = await self._client.request(
+                "POST",
+                f"{self._issues}/{number}/comments",
+                kind="comment.create",
+                body={"body": with_marker(text, identifier)},
+                repeatable=False,
+            )
+        except RetryableError:
+            known = await self._find_comment(number, identifier)
+            if known is None:
+                raise
+            return known
+        return read(Comment, answer.data, what="comment")
+
+    async def _find_comment(self, number: int, identifier: str) -> Comment | None:
+        login = await self._client.login()
+        wanted = marker(identifier)
+        for page in range(1, _COMMENT_PAGES + 1):
+            answer = await self._client.request(
+                "GET",
+                f"{self._issues}/{number}/comments",
+                kind="comments.list",
+                query={"per_page": 100, "page": page},
+            )
+            for comment in read_list(Comment, answer.data, what="comments"):
+                author = "" if comment.user is None else comment.user.login
+                # An App does not know its own login; its ids are unguessable to others all the same.
+                if wanted in (comment.body or "") and (login is None or author.lower() == login.lower()):
+                    return comment
+            if not answer.has_next:
+                break
+        return None
+
+    async def _assign(self, number: int, account: str) -> None:
+        try:
+            answer = await self._client.request(
+                "POST",
+                f"{self._issues}/{number}/assignees",
+                kind="issue.assign",
+                body={"assignees": [account]},
+                repeatable=True,
+            )
+        except (RefusedError, ForbiddenError, NotFoundError) as error:
+            self._cannot_assign(account, str(error))
+            return
+        shown = {login.lower() for login in read(Issue, answer.data, what="issue").facts.assignees}
+        if account.lower() not in shown:  # GitHub drops who it cannot assign without a word
+            self._cannot_assign(account, "it was left out of the answer")
+
+    def _cannot_assign(self, account: str, why: str) -> None:
+        self._unassignable.add(account)
+        log.warning(
+            "account_not_assignable",
+            account=account,
+            why=why,
+            consequence="claims are shown by the label alone",
+        )
+
+    async def _unassign(self, number: int, account: str) -> None:
+        await self._client.request(
+            "DELETE",
+            f"{self._issues}/{number}/assignees",
+            kind="issue.unassign",
+            body={"assignees": [account]},
+            repeatable=True,
+        )
+
+    async def _add_label(self, number: int, label: str) -> None:
+        answer = await self._client.request(
+            "POST",
+            f"{self._issues}/{number}/labels",
+            kind="label.add",
+            body={"labels": [label]},
+            repeatable=True,
+        )
+        if not isinstance(answer.data, list):
+            raise MalformedAnswerError(f"labels of issue {number}: expected a list of labels")
+
+    async def _remove_label(self, number: int, label: str) -> None:
+        try:
+            await self._client.request(
+                "DELETE",
+                f"{self._issues}/{number}/labels/{quote(label, safe='')}",
+                kind="label.remove",
+                repeatable=True,
+            )
+        except NotFoundError:
+            return  # it is off already
