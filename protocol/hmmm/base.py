@@ -6,7 +6,7 @@ Architecture §5: unknown fields are kept (a relayed or re-signed document loses
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Final, Self
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
@@ -14,7 +14,14 @@ from hmmm.envelope import canonical_json, parse_json
 from hmmm.errors import MalformedError, excerpt
 
 
+EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
+LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
+"""Bounds of a moment: far enough from datetime's own ends that adding a window never overflows."""
+
+
 def _utc(moment: datetime) -> datetime:
+    if not EARLIEST <= moment < LATEST:
+        raise ValueError(f"expected a moment from {EARLIEST.year} to {LATEST.year}")
     return moment.astimezone(UTC)
 
 

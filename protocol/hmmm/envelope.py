@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 from typing import Any, Final, cast
 
@@ -28,6 +29,9 @@ STATEMENT_TYPE: Final = "application/vnd.in-toto+json"
 
 MAX_ENVELOPE_BYTES: Final = 16 * 1024
 """Largest envelope on the mesh (architecture §5)."""
+
+MAX_JSON_DEPTH: Final = 64
+"""Levels of nesting that a document may have; ours have fewer than 10."""
 
 _BASE58: Final = "123456789ABCDEFGHJKLMNPQRSTUVWXYZabcdefghijkmnopqrstuvwxyz"
 _ED25519_PEER_ID_PREFIX: Final = bytes.fromhex("002408011220")
@@ -49,12 +53,14 @@ def sha256_hex(data: bytes) -> str:
 def parse_json(data: bytes, *, limit: int, what: str) -> dict[str, Any]:
     """Parse bounded bytes as a JSON object.
 
-    Raises MalformedError for anything else, deep nesting and invalid UTF-8 included.
+    Raises MalformedError for anything else: deep nesting, invalid UTF-8, lone surrogates and numbers that no
+    double holds included, so that what was parsed can always be serialised again.
     """
     if len(data) > limit:
         raise MalformedError("oversized", f"{what}: expected at most {limit} bytes, got {len(data)}; dropped")
     try:
         value = json.loads(data.decode("utf-8"), parse_constant=_refuse_constant)
+        check_json(value)
     except (ValueError, RecursionError) as error:
         raise MalformedError("malformed", f"{what}: expected a JSON object: {excerpt(str(error))}") from error
     if not isinstance(value, dict):
@@ -66,6 +72,28 @@ def parse_json(data: bytes, *, limit: int, what: str) -> dict[str, Any]:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is not JSON")
+
+
+def check_json(root: object) -> None:
+    """Check that a parsed JSON value could be written again by `canonical_json`. Raises ValueError."""
+    level: list[object] = [root]
+    for _ in range(MAX_JSON_DEPTH):
+        below: list[object] = []
+        for value in level:
+            if isinstance(value, dict):
+                members = cast("dict[str, object]", value)
+                below += members.keys()
+                below += members.values()
+            elif isinstance(value, list):
+                below += cast("list[object]", value)
+            elif isinstance(value, str):
+                value.encode()  # a lone surrogate, as JSON's \ud800, has no UTF-8
+            elif isinstance(value, float) and not math.isfinite(value):
+                raise ValueError("expected numbers that a double holds")
+        if not below:
+            return
+        level = below
+    raise ValueError(f"expected at most {MAX_JSON_DEPTH} levels")
 
 
 def peer_id_of(public_key: bytes) -> str:
@@ -160,6 +188,9 @@ class Envelope:
     def parse(cls, raw: bytes, *, expected_type: str, limit: int = MAX_ENVELOPE_BYTES) -> Envelope:
         """Parse wire bytes; the signature is not checked yet.
 
+        Only the canonical form that `sign` makes is taken: otherwise anyone could wrap another's signed message in
+        other bytes, which would be a second message by an author who sent one.
+
         Raises MalformedError.
         """
         data = parse_json(raw, limit=limit, what="envelope")
@@ -168,6 +199,7 @@ class Envelope:
             (signature,) = dsse.signatures.values()
             signed = bytes.fromhex(signature.signature)
             fields = (dsse.payload_type, dsse.payload, signature.keyid)
+            canonical = canonical_json(cast("object", dsse.to_dict()))  # pyright: ignore[reportUnknownMemberType]
         except (KeyError, ValueError, TypeError, AttributeError) as error:
             raise MalformedError(
                 "malformed", f"envelope: expected DSSE with one signature: {excerpt(repr(error))}"
@@ -178,6 +210,11 @@ class Envelope:
         if payload_type != expected_type:
             raise MalformedError(
                 "wrong_type", f"envelope: expected {expected_type}, got {excerpt(payload_type)}; dropped"
+            )
+        if canonical != raw:
+            raise MalformedError(
+                "not_canonical",
+                "envelope: expected sorted keys, no spaces and nothing but DSSE's fields; dropped",
             )
         return cls(payload_type, payload, key_id, signed, raw)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Literal
 
-from hmmm.base import Model
+from hmmm.base import EARLIEST, Model
 from hmmm.discussion import (
     Discussion,
     Effect,
@@ -222,6 +222,4 @@ def _check_issue(message: MetaMessage, state: Discussion) -> None:
 
 
 def _unreadable(seq: int) -> Record:
-    return Record(
-        id=f"unreadable-{seq}", at=datetime.fromisoformat("1970-01-01T00:00:00Z"), kind="unreadable"
-    )
+    return Record(id=f"unreadable-{seq}", at=EARLIEST, kind="unreadable")
