@@ -1,1 +1,1 @@
-"""See the folder's modules."""
+"""`bzzz`: the command line of the hive."""
