@@ -66,6 +66,8 @@ install_python() {
   say "installing the Python side into .venv"
   VIRTUAL_ENV="$PWD/.venv" .venv/bin/uv pip sync --quiet requirements.lock
   VIRTUAL_ENV="$PWD/.venv" .venv/bin/uv pip install --quiet --no-deps --editable .
+  # trio-typing (libp2p imports it) brings stubs of a trio of years ago, which hide today's own types from checkers
+  rm -rf .venv/lib/python*/site-packages/trio-stubs
   echo "$want" >.venv/.installed
 }
 

@@ -38,7 +38,7 @@ class Issues(Model):
         strict=False,
         min_length=1,
         max_length=20,
-        description="An issue is eligible when it carries one of these labels.",
+        description="An issue is eligible when it carries all of these labels.",
     )
     authors: tuple[AuthorAssociation, ...] = Field(
         default=("OWNER", "MEMBER", "COLLABORATOR"),
