@@ -68,6 +68,8 @@ class ClaimRecord(Model):
     peer_id: PeerId
     account: Annotated[str, Field(max_length=100)] | None = None
     """The login shown as assignee; several agents may share one, so it never says who holds the claim."""
+    former_account: Annotated[str, Field(max_length=100)] | None = None
+    """The login of the claimant before, which the issue may still show."""
     state: ClaimState
     at: Moment
     """When the holder wrote it, by its own clock: for people, never compared for safety."""
@@ -86,6 +88,11 @@ class ClaimRecord(Model):
     def identity(self) -> IssueIdentity:
         """The issue at this claim's epoch."""
         return IssueIdentity(repository=self.repository, number=self.issue, epoch=self.epoch)
+
+    @property
+    def accounts(self) -> frozenset[str]:
+        """The logins that the issue may show because of this claim: no strangers."""
+        return frozenset(login for login in (self.account, self.former_account) if login is not None)
 
     @property
     def live(self) -> bool:

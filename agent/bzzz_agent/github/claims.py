@@ -66,8 +66,6 @@ class Claim:
     tip: Tip
     record: ClaimRecord
     lease: HeldLease
-    previous: ClaimRecord | None = None
-    """Whose claim it was before, right after acquiring it."""
 
     @property
     def sha(self) -> str:
@@ -176,7 +174,7 @@ class ClaimRefs:
             kind = opening.kind
             assert kind == "wait" or kind == "settled" or kind == "exhausted", "the kinds not claimable"
             return Refusal(kind, tip, opening)
-        return await self._begin(tip, self._new_record(issue, nonce, opening), written_at_s)
+        return await self._begin(tip, self._new_record(issue, nonce, opening, tip), written_at_s)
 
     async def find(self, issue: int, nonce: str) -> Claim | Refusal:
         """Find a claim again after a restart; its lease counts as over until it is renewed.
@@ -191,7 +189,7 @@ class ClaimRefs:
 
         Returns whether the ref now says so by our doing. Raises GitHubError.
         """
-        record = self._new_record(issue, nonce, opening).model_copy(
+        record = self._new_record(issue, nonce, opening, tip).model_copy(
             update={"state": "released", "outcome": f"claimant lost {opening.failures} times; needs a human"}
         )
         result = await self._begin(tip, record, trio.current_time())
@@ -245,7 +243,9 @@ class ClaimRefs:
         """
         return await self._advance(claim, lambda r: r.done(self._now(), outcome), lambda r: r.state == "done")
 
-    def _new_record(self, issue: IssueFacts, nonce: str, opening: Opening) -> ClaimRecord:
+    def _new_record(self, issue: IssueFacts, nonce: str, opening: Opening, tip: Tip | None) -> ClaimRecord:
+        shown = frozenset[str]() if tip is None or tip.record is None else tip.record.accounts
+        former = sorted(shown - {self.agent.account})
         return ClaimRecord(
             repository=self._repository,
             issue=issue.number,
@@ -254,6 +254,7 @@ class ClaimRefs:
             agent=self.agent.node_id,
             peer_id=self.agent.peer_id,
             account=self.agent.account,
+            former_account=former[0] if former else None,
             state="held",
             at=self._now(),
             lease_s=self._lease_s,
@@ -262,13 +263,12 @@ class ClaimRefs:
         )
 
     async def _begin(self, tip: Tip | None, record: ClaimRecord, written_at_s: float) -> Claim | Refusal:
-        previous = None if tip is None else tip.record
-        check_move(previous, record)
+        check_move(None if tip is None else tip.record, record)
         try:
             new = await self._store.move(tip, record)
         except OvertakenError as overtaken:
             return self._own(overtaken.tip, record.nonce) or Refusal("lost", overtaken.tip)
-        return Claim(new, record, HeldLease(written_at_s, record.lease_s), previous)
+        return Claim(new, record, HeldLease(written_at_s, record.lease_s))
 
     def _own(self, tip: Tip | None, nonce: str) -> Claim | Refusal | None:
         if tip is None or tip.record is None:

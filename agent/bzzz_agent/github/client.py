@@ -8,13 +8,9 @@ below this module, and here only what may be repeated: a write whose answer was 
 
 from __future__ import annotations
 
-import json
-import time
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
-from typing import Any, Final, Literal, cast
+from typing import Final, Literal, cast
 from urllib.parse import urlencode
 
 import requests
@@ -22,47 +18,23 @@ import stamina
 import trio
 from github import Github
 from github.GithubException import GithubException
-from hmmm.errors import excerpt
 
 from bzzz_agent.github.answers import Account, read
 from bzzz_agent.github.credentials import read_credential
 from bzzz_agent.github.errors import (
-    ForbiddenError,
-    GitHubError,
-    NotFoundError,
-    PermanentError,
-    RateLimitedError,
-    RefusedError,
     RetryableError,
     UnauthorizedError,
     UnavailableError,
 )
 from bzzz_agent.github.metrics import GitHubMetrics
 from bzzz_agent.github.settings import GitHubSettings
+from bzzz_agent.github.statuses import Answer, read_answer, without_answer
 from bzzz_agent.github.threads import in_thread
 
 Method = Literal["GET", "POST", "PATCH", "PUT", "DELETE"]
 
 _API_VERSION: Final = "2022-11-28"
 _JSON: Final = "application/vnd.github+json"
-_SECONDARY_LIMIT_PAUSE_S: Final = 60.0
-"""GitHub's advice for a secondary limit that names no time (REST best practices)."""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A successful answer, 304 included (then `data` is None)."""
-
-    status: int
-    data: Any
-    etag: str | None = None
-    has_next: bool = False
-    text: str = ""
-
-    @property
-    def unchanged(self) -> bool:
-        """The caller's copy still holds; such an answer costs nothing of the rate limit."""
-        return self.status == 304
 
 
 class GitHubClient:
@@ -188,13 +160,20 @@ class GitHubClient:
             AssertionError,
             ValueError,
         ) as error:
-            raise _without_answer(method, path, error) from error
+            raise without_answer(method, path, error) from error
         finally:
             self._metrics.requests.labels(method, kind, outcome).inc()
         remaining = answered.get("x-ratelimit-remaining")
         if remaining is not None and str(remaining).isdigit():
             self._metrics.remaining.set(float(remaining))
-        return read_answer(method, path, status, cast("Mapping[str, str]", answered), text)
+        return read_answer(
+            method,
+            path,
+            status,
+            cast("Mapping[str, str]", answered),
+            text,
+            expects_json=headers["Accept"] == _JSON,
+        )
 
     def _connect(self) -> Github:
         return Github(
@@ -222,118 +201,3 @@ async def open_client(settings: GitHubSettings, metrics: GitHubMetrics) -> Async
         yield client
     finally:
         client.close()
-
-
-def read_answer(
-    method: str,
-    path: str,
-    status: int,
-    headers: Mapping[str, str],
-    text: str,
-    *,
-    now: Callable[[], float] = time.time,
-) -> Answer:
-    """Turn status, lower-cased headers and body into an answer.
-
-    Raises RetryableError or PermanentError for everything that is not a success.
-    """
-    data = _parsed(text)
-    if status == 304 or 200 <= status < 300:
-        is_json = headers.get("content-type", "").partition(";")[0].strip().endswith("json")
-        if text and data is None and is_json:
-            raise UnavailableError(f"{method} {path}: expected JSON, got {excerpt(text[:80])}", status=status)
-        has_next = 'rel="next"' in headers.get("link", "")
-        return Answer(status, data, headers.get("etag"), has_next, text)
-    raise _error_of(f"{method} {path.partition('?')[0]}", status, headers, _message_of(data), now)
-
-
-def _error_of(
-    what: str, status: int, headers: Mapping[str, str], message: str, now: Callable[[], float]
-) -> GitHubError:
-    said = f"{what}: GitHub answered {status}: {excerpt(message)}"
-    limited = _limit_delay_s(status, headers, message, now)
-    if limited is not None:
-        return RateLimitedError(f"{said}; again in {limited:.0f} s", status=status, delay_s=limited)
-    if status == 401:
-        return UnauthorizedError(f"{said}; expected a valid credential, check its file", status=status)
-    if status == 403:
-        return ForbiddenError(f"{said}; the credential lacks a permission that this needs", status=status)
-    if status in (404, 410):
-        return NotFoundError(f"{said}; check the name and that the credential may see it", status=status)
-    if status == 422:
-        return RefusedError(said, reason=message)
-    if status == 409 and "empty" in message.lower():
-        return PermanentError(f"{said}; push a first commit to the repository", status=status)
-    if status >= 500 or status in (408, 409):
-        return UnavailableError(said, status=status, delay_s=_retry_after_s(headers, now) or 0.0)
-    return PermanentError(said, status=status)
-
-
-def _limit_delay_s(
-    status: int, headers: Mapping[str, str], message: str, now: Callable[[], float]
-) -> float | None:
-    """Return the seconds to wait if an answer is a rate limit, by GitHub's rules for telling so; else None."""
-    if status not in (403, 429):
-        return None
-    after = _retry_after_s(headers, now)
-    if after is not None:
-        return after
-    reset = headers.get("x-ratelimit-reset", "")
-    if headers.get("x-ratelimit-remaining") == "0" and reset.isdigit():
-        # The server's own clock, where it tells: ours may be off.
-        return max(1.0, float(reset) - _server_time(headers, now))
-    if status == 429 or "rate limit" in message.lower() or "abuse" in message.lower():
-        return _SECONDARY_LIMIT_PAUSE_S
-    return None
-
-
-def _retry_after_s(headers: Mapping[str, str], now: Callable[[], float]) -> float | None:
-    value = headers.get("retry-after", "").strip()
-    if value.isdigit():
-        return min(float(value), 86_400.0)
-    try:
-        return (
-            max(0.0, parsedate_to_datetime(value).timestamp() - _server_time(headers, now)) if value else None
-        )
-    except ValueError:
-        return None
-
-
-def _server_time(headers: Mapping[str, str], now: Callable[[], float]) -> float:
-    try:
-        return parsedate_to_datetime(headers["date"]).timestamp()
-    except (KeyError, ValueError):
-        return now()
-
-
-def _without_answer(method: str, path: str, error: Exception) -> GitHubError:
-    what = f"{method} {path.partition('?')[0]}"
-    if isinstance(error, GithubException):  # an App's installation token was refused
-        status = error.status
-        if status is not None and status < 500 and status != 429:  # pyright: ignore[reportUnnecessaryComparison]
-            return UnauthorizedError(f"{what}: GitHub gave no installation token: {status}", status=status)
-        return UnavailableError(f"{what}: no installation token yet: {status}", status=status)
-    if isinstance(error, requests.RequestException):
-        return UnavailableError(f"{what}: no answer: {type(error).__name__}")
-    return PermanentError(f"{what}: {excerpt(str(error) or type(error).__name__)}; check apiUrl")
-
-
-def _parsed(text: str) -> Any:
-    try:
-        return json.loads(text) if text else None
-    except (ValueError, RecursionError):
-        return None
-
-
-def _message_of(data: Any) -> str:
-    if not isinstance(data, dict):
-        return "no explanation"
-    known = cast("dict[str, Any]", data)
-    words = [str(known.get("message", ""))]
-    errors = known.get("errors")
-    if isinstance(errors, list):
-        for item in cast("list[Any]", errors)[:5]:
-            words.append(
-                str(cast("dict[str, Any]", item).get("message", "")) if isinstance(item, dict) else str(item)
-            )
-    return " ".join(word for word in words if word) or "no explanation"

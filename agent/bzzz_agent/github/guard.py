@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Literal
 
 from hmmm.claims import ClaimRecord
@@ -13,12 +12,11 @@ Interference = Literal["gone", "closed", "unlabelled", "needs_human", "assigned_
 
 
 def interference(
-    issue: IssueFacts | None, claim: ClaimRecord, rules: EligibilityRules, accounts: Iterable[str] = ()
+    issue: IssueFacts | None, claim: ClaimRecord, rules: EligibilityRules
 ) -> Interference | None:
     """Return what a human did to an issue since it was claimed, None if nothing that matters.
 
-    `issue` is a fresh reading, None where it is not found; `accounts` are logins of the hive besides the
-    rules': the claimant's own, and a previous one's that may still be shown.
+    `issue` is a fresh reading, None where it is not found.
     """
     if issue is None:
         return "gone"
@@ -29,9 +27,6 @@ def interference(
     on = {label.lower() for label in issue.labels}
     if any(label.lower() not in on for label in rules.labels):
         return "unlabelled"
-    own = {*rules.accounts, *accounts}
-    if claim.account is not None:
-        own.add(claim.account)
-    if strangers(issue.assignees, own):
+    if strangers(issue.assignees, rules.accounts | claim.accounts):
         return "assigned_to_stranger"
     return None if issue.digest == claim.body_digest else "edited"

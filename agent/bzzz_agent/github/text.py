@@ -15,16 +15,19 @@ MAX_BODY_CHARS: Final = 65_536
 _ZERO_WIDTH: Final = "\u2060"
 """Word joiner: invisible, and enough to keep GitHub from linking what it stands in."""
 
-_MENTION: Final = re.compile(r"(?<![\w`])@(?=[A-Za-z0-9])")
-_REFERENCE: Final = re.compile(r"(?<!\w)(?:#|GH-)(?=\d)")
+_MENTION: Final = re.compile(r"(?<!\w)@(?=[A-Za-z0-9])")
+_REFERENCE: Final = re.compile(r"#(?=\d)|\bGH-(?=\d)", re.IGNORECASE)
+_CLOSING_LINK: Final = re.compile(
+    r"\b(?:close[sd]?|fix(?:e[sd])?|resolve[sd]?)(?=\s*:?\s+https?://)", re.IGNORECASE
+)
 _MARKER_ID: Final = re.compile(r"[A-Za-z0-9._:/-]{1,120}")
 
 
 def harmless(foreign: str, *, limit: int = 4000) -> str:
     """Return foreign text that mentions and references nothing and holds no HTML comment, at most `limit` long."""
     text = foreign.replace("\x00", "").replace("<!--", "&lt;!--")
-    text = _MENTION.sub("@" + _ZERO_WIDTH, text)
-    text = _REFERENCE.sub(lambda match: match.group()[:1] + _ZERO_WIDTH + match.group()[1:], text)
+    for linked in (_MENTION, _REFERENCE, _CLOSING_LINK):
+        text = linked.sub(lambda match: match.group() + _ZERO_WIDTH, text)
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 

@@ -36,25 +36,28 @@ class Visible:
         self._issues = f"/repos/{repository}/issues"
         self._unassignable: set[str] = set()
 
-    async def show(self, issue: IssueFacts, account: str | None, previous: str | None = None) -> None:
-        """Assign the account, if it can be assigned, and put on `bzzz:claimed`; drop a previous claimant.
+    async def show(self, issue: IssueFacts, claim: ClaimRecord) -> None:
+        """Assign the claim's account, if it can be assigned, put on `bzzz:claimed`, drop a former claimant.
 
         Raises GitHubError.
         """
-        assigned = {login.lower() for login in issue.assignees}
-        if previous is not None and previous != account and previous.lower() in assigned:
-            await self._unassign(issue.number, previous)
-        if account is not None and account.lower() not in assigned and account not in self._unassignable:
+        former = claim.former_account
+        if former is not None and former != claim.account and _shows(issue, former):
+            await self._unassign(issue.number, former)
+        account = claim.account
+        if account is not None and not _shows(issue, account) and account not in self._unassignable:
             await self._assign(issue.number, account)
         if CLAIMED_LABEL not in issue.labels:
             await self._add_label(issue.number, CLAIMED_LABEL)
 
-    async def unshow(self, issue: IssueFacts, account: str | None) -> None:
-        """Take the account off and remove `bzzz:claimed`. Raises GitHubError."""
-        if account is not None and account.lower() in {login.lower() for login in issue.assignees}:
+    async def unshow(self, issue: IssueFacts, claim: ClaimRecord | None) -> bool:
+        """Take the claim's accounts and `bzzz:claimed` off; return whether anything was on. Raises GitHubError."""
+        shown = [] if claim is None else sorted(login for login in claim.accounts if _shows(issue, login))
+        for account in shown:
             await self._unassign(issue.number, account)
         if CLAIMED_LABEL in issue.labels:
             await self._remove_label(issue.number, CLAIMED_LABEL)
+        return bool(shown) or CLAIMED_LABEL in issue.labels
 
     async def reconcile(self, issue: IssueFacts, tip: ClaimRecord | None) -> bool:
         """Make an issue show what its claim ref says; return whether anything had to be changed.
@@ -63,15 +66,10 @@ class Visible:
         Raises GitHubError.
         """
         if tip is None or tip.state == "released":
-            account = None if tip is None else tip.account
-            assigned = account is not None and account.lower() in {a.lower() for a in issue.assignees}
-            if not assigned and CLAIMED_LABEL not in issue.labels:
-                return False
-            await self.unshow(issue, account)
-            return True
+            return await self.unshow(issue, tip)
         if CLAIMED_LABEL in issue.labels:
             return False  # the label alone: an account that cannot be assigned must not be tried for ever
-        await self.show(issue, tip.account)
+        await self.show(issue, tip)
         return True
 
     async def needs_human(self, issue: IssueFacts) -> None:
@@ -176,3 +174,7 @@ class Visible:
             )
         except NotFoundError:
             return  # it is off already
+
+
+def _shows(issue: IssueFacts, account: str) -> bool:
+    return account.lower() in {login.lower() for login in issue.assignees}
