@@ -1,0 +1,51 @@
+"""Tasks of the mesh: what one peer makes fail must not end the others'.
+
+In trio an exception ends the whole nursery, so each task is guarded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVarTuple
+
+import structlog
+import trio
+from hmmm.errors import excerpt
+
+from bzzz_mesh.metrics import MeshMetrics
+
+Arguments = TypeVarTuple("Arguments")
+
+_log = structlog.stdlib.get_logger("bzzz.mesh")
+
+
+class Background:
+    """Starts tasks that live no longer than the mesh; an unexpected exception is counted, logged and ends that task."""
+
+    def __init__(self, metrics: MeshMetrics) -> None:
+        self._metrics = metrics
+        self._nursery: trio.Nursery | None = None
+
+    def open(self, nursery: trio.Nursery) -> None:
+        """Run tasks in this nursery from now on."""
+        self._nursery = nursery
+
+    def start(self, function: Callable[[*Arguments], Awaitable[object]], *arguments: *Arguments) -> None:
+        """Start a task. Before the mesh has opened and after it was left, nothing happens."""
+        nursery = self._nursery
+        if nursery is None or nursery.cancel_scope.cancel_called:
+            return
+
+        async def guarded() -> None:
+            try:
+                await function(*arguments)
+            except Exception as error:  # the task's own failure; Cancelled is none and passes
+                self.failed(function, error)
+
+        nursery.start_soon(guarded, name=function)
+
+    def failed(self, where: object, error: Exception) -> None:
+        """Take note of an unexpected exception."""
+        self._metrics.failures.inc()
+        name = getattr(where, "__qualname__", str(where))
+        _log.warning("task failed", task=name, error=excerpt(repr(error)))
