@@ -11,6 +11,7 @@
 const fs = require('node:fs')
 const path = require('node:path')
 const { unavailable, textOf } = require('./errors')
+const { nextEvent } = require('./deadline')
 const { ConflictFlag } = require('./conflict')
 const { WriteAheadLog } = require('./durability')
 const { Lookup } = require('./lookup')
@@ -53,6 +54,7 @@ class WriterLog extends LogView {
     /** @type {Phase} */
     this.phase = 'witnessing'
     this.reason = 'just started'
+    this.startedAt = Date.now()
     this.lookup = new Lookup(this)
     /** @type {Download | null} */
     this.download = null
@@ -214,9 +216,12 @@ class WriterLog extends LogView {
     return unavailable('RECOVERING', `this log is recovering (${this.reason}); it is healed from the archive, make sure that is running`)
   }
 
-  /** Wait until appends are either possible or refused for a reason. */
+  /** Just after a start, wait a moment for the archive's word instead of refusing at once. */
   async settled () {
-    while (this.phase === 'witnessing' && !this.closed) await new Promise(resolve => this.once('phase', resolve))
+    const end = this.startedAt + this.options.witnessMs
+    while ((this.phase === 'witnessing' || this.phase === 'recovering') && !this.closed && Date.now() < end) {
+      await nextEvent(this, 'phase', end - Date.now())
+    }
   }
 
   /** @param {number} milliseconds */

@@ -2,6 +2,7 @@
 
 // Log mode: one agent's log, its API on a unix socket, its replication port, its metrics.
 
+const { withDeadline } = require('./deadline')
 const { createServer, sendJson, readBody } = require('./http')
 const { Appender } = require('./append')
 const { LIMITS, parseAppend } = require('./records')
@@ -133,15 +134,4 @@ function watch (metrics, log) {
   metrics.gauge('bzzz_log_archives', 'Archives connected.', () => log.opened?.peers.length ?? 0)
 }
 
-/**
- * @param {Promise<unknown>} promise
- * @param {number} milliseconds
- */
-async function withDeadline (promise, milliseconds) {
-  /** @type {NodeJS.Timeout | undefined} */
-  let timer
-  await Promise.race([promise, new Promise(resolve => { timer = setTimeout(resolve, milliseconds) })])
-  clearTimeout(timer)
-}
-
-module.exports = { startSidecar, withDeadline }
+module.exports = { startSidecar }
