@@ -63,7 +63,7 @@ class EligibilityRules:
 
 def issue_digest(title: str, body: str) -> str:
     """Return the SHA-256 over an issue's title and body, unambiguous where one ends and the other begins."""
-    return sha256_hex(f"{len(title)}\n{title}{body}".encode())
+    return sha256_hex(f"{len(title)}\n{title}{body}".encode("utf-8", "surrogatepass"))
 
 
 def at_first_sight(issue: IssueFacts, rules: EligibilityRules) -> Ineligible | None:
