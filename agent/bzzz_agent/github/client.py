@@ -29,7 +29,6 @@ from bzzz_agent.github.errors import (
 from bzzz_agent.github.metrics import GitHubMetrics
 from bzzz_agent.github.settings import GitHubSettings
 from bzzz_agent.github.statuses import Answer, read_answer, without_answer
-from bzzz_agent.github.threads import in_thread
 
 Method = Literal["GET", "POST", "PATCH", "PUT", "DELETE"]
 
@@ -69,7 +68,7 @@ class GitHubClient:
             return "" if auth is None else auth.token
 
         try:
-            return await in_thread(current, limiter=self._turn, abandon=True)
+            return await trio.to_thread.run_sync(current, limiter=self._turn, abandon_on_cancel=True)
         except (requests.RequestException, GithubException) as error:
             raise UnavailableError(f"GitHub: no installation token: {type(error).__name__}") from error
 
@@ -121,12 +120,12 @@ class GitHubClient:
             return self._send(method, path, kind, body, headers)
 
         if method == "GET":
-            return await in_thread(send, limiter=self._turn, abandon=True)
+            return await trio.to_thread.run_sync(send, limiter=self._turn, abandon_on_cancel=True)
         async with self._writing:
             await trio.sleep(max(0.0, self._next_write_s - trio.current_time()))
             try:
                 # A write under way is waited for even when cancelled: its outcome is worth knowing.
-                return await in_thread(send, limiter=self._turn, abandon=False)
+                return await trio.to_thread.run_sync(send, limiter=self._turn)
             finally:
                 self._next_write_s = trio.current_time() + self.settings.spacing_s
 
