@@ -11,6 +11,7 @@ import itertools
 import json
 import secrets
 import subprocess
+import sys
 import threading
 from collections.abc import Iterable
 from pathlib import Path
@@ -140,7 +141,7 @@ def start(seed: Json, *, logins: Iterable[str], authority: str) -> Emulator:
     order = {"baseUrl": f"http://{authority}", "seed": {"tokens": tokens.seed(), "github": seed}}
     try:
         process = subprocess.Popen(
-            ["node", str(FOLDER / "emulator.mjs")],
+            [_node(), str(FOLDER / "emulator.mjs")],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             cwd=FOLDER,
@@ -154,6 +155,12 @@ def start(seed: Json, *, logins: Iterable[str], authority: str) -> Emulator:
         process.wait()
         raise
     return Emulator(process, port, authority, tokens)
+
+
+def _node() -> str:
+    """Node's program: the one beside our Python if the installation put one there, else the system's."""
+    bundled = Path(sys.executable).parent / "node"
+    return str(bundled) if bundled.exists() else "node"
 
 
 def _ready_port(process: subprocess.Popen[bytes], order: bytes) -> int:

@@ -44,6 +44,7 @@ def repository_shape(world: World, hosted: Hosted) -> Json:
     """`full-repository` without `permissions`, which depend on the caller."""
     shape: Json = tidy(as_admin(world, hosted, "GET", "").json())
     shape.pop("permissions", None)
+    shape["owner"] = owner_shape(shape["owner"])
     shape["git_refs_url"] = f"{shape['url']}/git/refs{{/sha}}"
     # Computed by emulate from its own idea of the files; ours are in the bare repository.
     shape["language"] = None
@@ -51,6 +52,24 @@ def repository_shape(world: World, hosted: Hosted) -> Json:
     shape["pushed_at"] = hosted.pushed_at or shape["created_at"]
     shape["network_count"] = shape["subscribers_count"] = 0
     return shape
+
+
+def owner_shape(owner: Json) -> Json:
+    """An owner as `simple-user`: emulate shows organisations in a form that GitHub has elsewhere."""
+    page, api = owner["html_url"], owner["url"].replace("/orgs/", "/users/")
+    links = {
+        "followers_url": f"{api}/followers",
+        "following_url": f"{api}/following{{/other_user}}",
+        "gists_url": f"{api}/gists{{/gist_id}}",
+        "starred_url": f"{api}/starred{{/owner}}{{/repo}}",
+        "subscriptions_url": f"{api}/subscriptions",
+        "organizations_url": f"{api}/orgs",
+        "repos_url": f"{api}/repos",
+        "events_url": f"{api}/events{{/privacy}}",
+        "received_events_url": f"{api}/received_events",
+    }
+    same = ("login", "id", "node_id", "avatar_url", "type", "site_admin", "user_view_type")
+    return {**{name: owner[name] for name in same}, "gravatar_id": "", "url": api, "html_url": page, **links}
 
 
 def issue_shape(hosted: Hosted, shape: Json) -> Json:
