@@ -5,9 +5,9 @@ from __future__ import annotations
 import httpx
 import structlog
 import trio
-from hmmm.errors import excerpt
 
 from bzzz_agent.settings import ServiceSettings, read_secret
+from hmmm.errors import excerpt
 
 log = structlog.get_logger("bzzz.agent.archive")
 

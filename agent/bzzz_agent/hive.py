@@ -66,6 +66,11 @@ class HiveView:
             case _:
                 pass
 
+    def knows(self, node_id: str) -> bool:
+        """Whether an agent's capabilities were heard lately."""
+        known = self._agents.get(node_id)
+        return known is not None and self.monotonic() - known[1] < LIVE_S
+
     def live(self, repository: str | None = None) -> tuple[Capabilities, ...]:
         """Return the agents that are there and well, by node id."""
         now = self.monotonic()
@@ -85,6 +90,11 @@ class HiveView:
         """Return the live plans of other issues in a repository, earliest claim first."""
         plans = (p for (name, n), p in self._plans.items() if name == repository and n != number)
         return tuple(sorted(plans, key=lambda p: (p.claimed_at, p.issue.number)))
+
+    def claimed_at(self, issue: IssueIdentity) -> datetime | None:
+        """Return when an issue was claimed, as its claimant announced it with its plan."""
+        plan = self._plans.get((issue.repository, issue.number))
+        return plan.claimed_at if plan is not None and plan.issue == issue else None
 
     def last_seen(self, repository: str) -> tuple[tuple[SeenIssue, ...], float] | None:
         """Return what the poller last reported of a repository, and how many seconds ago."""

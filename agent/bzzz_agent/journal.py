@@ -12,6 +12,10 @@ from typing import Any
 
 import structlog
 import trio
+
+from bzzz_agent.failpoints import Failpoints
+from bzzz_agent.ids import new_id
+from bzzz_agent.log_client import LogClient, LogError
 from hmmm.base import Model
 from hmmm.discussion import Discussion
 from hmmm.envelope import SigningKey
@@ -19,10 +23,6 @@ from hmmm.identity import IssueIdentity
 from hmmm.messages import Message, MetaMessage, Signed, sign_message
 from hmmm.observer import Entry, LogObserver, LogOwner
 from hmmm.records import MessageReceived, MessageSent, Record, data_of, record_kind_of, signed_of
-
-from bzzz_agent.failpoints import Failpoints
-from bzzz_agent.ids import new_id
-from bzzz_agent.log_client import LogClient, LogError
 
 log = structlog.get_logger("bzzz.agent.journal")
 
@@ -48,6 +48,7 @@ class Journal:
         self._changed = trio.Condition()
         self._sent: dict[IssueIdentity, list[Signed]] = {}
         self._facts: dict[IssueIdentity, list[Record]] = {}
+        self._seqs: dict[IssueIdentity, list[int]] = {}
 
     @property
     def discussions(self) -> dict[IssueIdentity, Discussion]:
@@ -60,16 +61,24 @@ class Journal:
         return self._observer.next_seq
 
     def first_seq(self, issue: IssueIdentity) -> int:
-        """Where an issue's records begin."""
+        """Where an issue's evidence begins: at the record of its claim."""
         return self._observer.first_seq[issue]
 
-    def released(self, issue: IssueIdentity) -> bool:
-        """Whether the issue was given back and nothing is left to do."""
+    def seqs(self, issue: IssueIdentity, last: int) -> list[int]:
+        """Return the sequences of an issue's records from its claim up to and including one."""
+        return [seq for seq in self._seqs[issue] if self.first_seq(issue) <= seq <= last]
+
+    def seq_of(self, issue: IssueIdentity, record: Record) -> int:
+        """Return where one of an issue's records stands."""
+        return self._seqs[issue][self._facts[issue].index(record)]
+
+    def settled(self, issue: IssueIdentity) -> bool:
+        """Whether an issue was brought to its end: given back, or its result announced."""
         return issue in self._observer.released
 
-    def facts(self, issue: IssueIdentity, kind: str) -> list[Record]:
-        """Return an issue's records of one kind, oldest first."""
-        return [record for record in self._facts.get(issue, []) if record.kind == kind]
+    def facts(self, issue: IssueIdentity, kind: str | None = None) -> list[Record]:
+        """Return an issue's records, of one kind if given, oldest first."""
+        return [record for record in self._facts.get(issue, []) if kind is None or record.kind == kind]
 
     def issues(self) -> list[IssueIdentity]:
         """Return every issue that the log mentions."""
@@ -176,6 +185,7 @@ class Journal:
         if record.issue is None:
             return
         self._facts.setdefault(record.issue, []).append(record)
+        self._seqs.setdefault(record.issue, []).append(entry.seq)
         data = data_of(record)
         if isinstance(data, MessageSent) and not isinstance(data, MessageReceived):
             self._sent.setdefault(record.issue, []).append(signed_of(data))

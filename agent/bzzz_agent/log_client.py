@@ -15,10 +15,10 @@ from typing import Any, cast
 import httpx
 import structlog
 import trio
-from hmmm.envelope import canonical_json
-from hmmm.errors import BzzzError, excerpt
 
 from bzzz_agent.metrics import AgentMetrics
+from hmmm.envelope import canonical_json
+from hmmm.errors import BzzzError, excerpt
 
 log = structlog.get_logger("bzzz.agent.log")
 

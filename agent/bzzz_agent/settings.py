@@ -8,12 +8,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+from bzzz_agent.github.settings import GitHubSettings
 from bzzz_crds import HiveAgentSpec
 from hmmm.base import NodeId, first_problem
 from hmmm.errors import BzzzError
 from hmmm.limits import DiscussionLimits
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic.alias_generators import to_camel
 
 HexKey = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -48,18 +50,11 @@ class RunnerSettings(Settings):
     token_file: Path
 
 
-class GitHubSettings(Settings):
-    """GitHub, or a server like it."""
+class ClaimSettings(Settings):
+    """How issues are looked for and held."""
 
-    api_url: str
-    token_file: Path | None = None
-    app_id: int | None = None
-    installation_id: int | None = None
-    private_key_file: Path | None = None
     poll_interval_s: float = Field(default=15.0, ge=0.2, le=3600)
     """How often the elected poller asks; an unchanged answer costs nothing (facts: GitHub)."""
-    write_spacing_s: float = Field(default=1.0, ge=0, le=60)
-    """Pause between writes that GitHub advises; 0 for a local server."""
     lease_s: float = Field(default=900.0, ge=2, le=86_400)
     back_off_s: float = Field(default=60.0, ge=0, le=86_400)
     """Rest after an issue's first failure; grows fivefold."""
@@ -98,6 +93,7 @@ class AgentSettings(Settings):
     state_dir: Path
     public_url: str
     github: GitHubSettings
+    claims: ClaimSettings = Field(default_factory=ClaimSettings)
     model: ModelSettings | None = None
     metrics: MetricsSettings = Field(default_factory=MetricsSettings)
     spec: HiveAgentSpec

@@ -164,6 +164,8 @@ class DiscussionClosed(Model):
 
     outcome: Outcome
     reason: Line = ""
+    failed: bool = False
+    """Whether it counts as a failed try of the issue (architecture §7: after three it is left to a human)."""
     pull_request: Annotated[str, Field(max_length=500)] | None = None
 
 

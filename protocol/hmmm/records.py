@@ -22,6 +22,7 @@ MAX_RECORD_BYTES: Final = 64 * 1024
 RecordKind = Literal[
     "agent_started",
     "claim_intended",
+    "claim_refused",
     "claimed",
     "message_sent",
     "message_received",
@@ -59,6 +60,13 @@ class ClaimIntended(Model):
 
     nonce: Id
     previous: GitSha | None = None
+
+
+class ClaimRefused(Model):
+    """The claim with this nonce was not won."""
+
+    nonce: Id
+    reason: Line = ""
 
 
 class Claimed(Model):
@@ -142,6 +150,7 @@ class Released(Model):
 RECORD_DATA: Final[dict[str, type[Model]]] = {
     "agent_started": AgentStarted,
     "claim_intended": ClaimIntended,
+    "claim_refused": ClaimRefused,
     "claimed": Claimed,
     "message_sent": MessageSent,
     "message_received": MessageReceived,

@@ -11,12 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from bzzz_agent.hive import LivePlan
+from bzzz_agent.review.paths import matches, touches
 from hmmm.identity import IssueIdentity
 from hmmm.meta import Severity
 from hmmm.plan import Plan
-
-from bzzz_agent.hive import LivePlan
-from bzzz_agent.review.paths import matches, touches
 
 PROSE: Final = ("*.md", "*.rst", "*.txt", "docs/**", "LICENSE*", "CHANGELOG*")
 """Files for which a plan needs no test."""
@@ -71,7 +70,8 @@ def _overlaps(plan: Plan, review: Review) -> Iterable[Finding]:
             continue  # of two overlapping plans the later claim gives way
         hit = tuple(p for p in plan.footprint if any(touches(p, theirs) for theirs in other.footprint))
         if hit:
-            reason = f"{other.node_id} is changing the same files for {other.issue}, claimed earlier: {', '.join(hit)[:1500]}"
+            files = ", ".join(hit)[:1500]
+            reason = f"{other.node_id} is changing the same files for {other.issue}, claimed earlier: {files}"
             yield Finding("footprint_overlap", "blocking", reason, hit)
 
 

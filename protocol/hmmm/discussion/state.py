@@ -134,6 +134,7 @@ class Discussion:
     verdict_text: str = ""
     execution: ExecutionFinished | None = None
     outcome: Outcome | None = None
+    closed_as_failure: bool = False
     reason: str = ""
     pull_request: str | None = None
     seen: frozenset[str] = frozenset()

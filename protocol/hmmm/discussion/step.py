@@ -380,6 +380,7 @@ def _end(state: Discussion, moved: Discussion, parameters: DiscussionClosed) -> 
     return replace(
         moved,
         outcome=parameters.outcome,
+        closed_as_failure=parameters.failed,
         reason=parameters.reason,
         pull_request=parameters.pull_request or state.pull_request,
         violations=violations,

@@ -1,0 +1,69 @@
+"""Saying what this agent can do: at start, on change, to newcomers, every 30 s (architecture §5)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import trio
+
+from bzzz_agent.claimant.desk import Desk
+from bzzz_agent.settings import AgentSettings
+from bzzz_agent.voice import Voice
+from bzzz_mesh import Mesh
+from hmmm.membership import Roster
+from hmmm.messages import HIVE_TOPIC, Capabilities, ModelInfo
+from hmmm.ranking import Candidate
+
+EVERY_S = 30.0
+CHECK_S = 0.5
+"""How soon a change is told."""
+
+
+@dataclass
+class Herald:
+    """Broadcasts the agent's capabilities."""
+
+    settings: AgentSettings
+    roster: Roster
+    mesh: Mesh
+    voice: Voice
+    desk: Desk
+    asked: bool = True
+    """Set when a newcomer was heard: it does not know us yet."""
+    _last: tuple[object, ...] = field(default=())
+
+    def candidate(self) -> Candidate:
+        """Return this agent as ranking takes it."""
+        return Candidate.of(self.capabilities())
+
+    def capabilities(self) -> Capabilities:
+        """Return what is true now."""
+        settings, current = self.settings, self.desk.current
+        state = None if current is None else self.voice.journal.discussions.get(current)
+        spec = settings.spec
+        model = settings.model
+        return Capabilities(
+            **self.voice.header(),
+            models=() if model is None else (ModelInfo(name=model.name, reasoning=True),),
+            tools=spec.capabilities.tools,
+            languages=spec.capabilities.languages,
+            load=1.0 if self.desk.busy else 0.0,
+            phase="idle" if state is None else state.phase.value.lower(),
+            log_key=self.roster.own.log_key,
+            addresses=self.mesh.addresses,
+            card=self.roster.own_card.decode(),
+            healthy=self.voice.journal.client.healthy,
+            repositories=spec.github.repositories,
+        )
+
+    async def run(self) -> None:
+        """Broadcast for ever."""
+        last_s = float("-inf")
+        while True:
+            now_s = trio.current_time()
+            said = self.capabilities()
+            key = (said.load, said.phase, said.healthy, said.addresses)
+            if self.asked or key != self._last or now_s - last_s >= EVERY_S:
+                await self.voice.hint(HIVE_TOPIC, said)
+                self.asked, self._last, last_s = False, key, now_s
+            await trio.sleep(CHECK_S)

@@ -1,0 +1,86 @@
+"""Chairing one discussion: ask the state machine what is next, do it, until it has ended (architecture §6)."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+import structlog
+
+from bzzz_agent.claimant import ending, planning, reporting, working
+from bzzz_agent.claimant.case import Case, StoppedError
+from hmmm.discussion import (
+    CloseRound,
+    Discussion,
+    Done,
+    Escalate,
+    Execute,
+    GiveUp,
+    Phase,
+    Propose,
+    Report,
+    Revise,
+    Wait,
+    decide,
+)
+from hmmm.meta import RoundClosed
+
+log = structlog.get_logger("bzzz.agent.chair")
+
+
+async def chair(case: Case) -> None:
+    """Lead the discussion to its end: a pull request.
+
+    Raises StoppedError for every other end, ExecutionError, GitHubError, ClaimLostError.
+    """
+    shown = False
+    while True:
+        state = case.state
+        match decide(state, case.tools.now()):
+            case Propose():
+                await planning.propose(case)
+            case CloseRound(account=account):
+                await _close_round(case, account)
+            case Revise(objections=objections, verdict_text=text):
+                await planning.revise(case, objections, text)
+            case Execute():
+                await _execute(case, state)
+            case Report():
+                await reporting.report(case)
+            case Escalate(reason=reason):
+                await ending.escalate(case, reason)
+            case GiveUp(reason=reason):
+                raise StoppedError(
+                    "abandoned" if state.verdict == "abandon" else "released", reason, failed=True
+                )
+            case Wait(until=until):
+                if state.phase is Phase.ESCALATED and not shown:
+                    await ending.show_escalation(case)
+                    shown = True
+                await _wait(case, state, until)
+            case Done():
+                return
+
+
+async def _close_round(case: Case, account: RoundClosed) -> None:
+    case.tools.metrics.rounds.labels(account.next).inc()
+    heard = len({w.node_id for w in account.weighed})
+    text = f"Round {account.round} is closed: {heard} spoke, {len(account.silent)} stayed silent; {account.next}."
+    await case.tools.voice.chair(case.issue, text, account)
+
+
+async def _execute(case: Case, state: Discussion) -> None:
+    if state.phase is not Phase.EXECUTING:
+        if state.phase is Phase.ESCALATED:
+            case.claim = await case.repo.resume(case.claim)
+        await working.start(case)
+        return
+    await working.work(case)
+
+
+async def _wait(case: Case, state: Discussion, until: datetime | None) -> None:
+    deadline = until
+    if state.phase is Phase.ESCALATED and state.phase_since is not None:
+        deadline = state.phase_since + timedelta(seconds=ending.timeout_s(case))
+        if case.tools.now() >= deadline:
+            raise StoppedError("needs_human", f"no human answered in time: {state.reason}", failed=False)
+    await case.tools.journal.wait_change(case.issue, state, deadline)

@@ -1,0 +1,259 @@
+"""The desk: one issue at a time, from the claim to its end, and whatever an earlier life left on it.
+
+Beside the chair run the table (hearing others), the lease's renewal and a look at what humans do to the issue
+meanwhile; whichever of them ends the work says why, and the issue is given back with that reason.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import TypeVar, cast
+
+import structlog
+import trio
+
+from bzzz_agent.claimant import ending, reporting
+from bzzz_agent.claimant.case import Case, StoppedError, Tools
+from bzzz_agent.claimant.chair import chair
+from bzzz_agent.claimant.table import Table
+from bzzz_agent.execution import ExecutionError, Task
+from bzzz_agent.github.claims import Claim, ClaimLostError, Refusal
+from bzzz_agent.github.errors import GitHubError, NotFoundError, RetryableError
+from bzzz_agent.github.repository import GitHubRepository
+from bzzz_agent.ids import new_id
+from hmmm.discussion import Phase
+from hmmm.eligibility import IssueFacts
+from hmmm.errors import BzzzError
+from hmmm.identity import IssueIdentity
+from hmmm.records import Claimed, ClaimIntended, ClaimRefused, RoundReopened, data_of
+
+log = structlog.get_logger("bzzz.agent.desk")
+
+T = TypeVar("T")
+E = TypeVar("E", bound=BaseException)
+
+RETRY_S = 2.0
+"""Between tries of a step that GitHub answered with "later"; the client's own back-off comes before it."""
+
+
+@dataclass
+class Desk:
+    """Works on issues; `busy` while there is one on it."""
+
+    tools: Tools
+    repos: dict[str, GitHubRepository]
+    current: IssueIdentity | None = None
+    finished: int = 0
+    """Issues brought to an end in this life."""
+
+    @property
+    def busy(self) -> bool:
+        """Whether an issue is being worked on."""
+        return self.current is not None
+
+    async def take(self, repository: str, facts: IssueFacts, epoch_hint: int) -> None:
+        """Claim an issue and work on it to its end; returns at once where somebody else was first."""
+        if self.busy:
+            return
+        repo = self.repos[repository]
+        nonce = new_id()
+        hint = IssueIdentity(repository=repo.name, number=facts.number, epoch=epoch_hint)
+        self.current = hint
+        try:
+            await self._claim(repo, facts, hint, nonce)
+        finally:
+            self.current = None
+
+    async def _claim(
+        self, repo: GitHubRepository, facts: IssueFacts, hint: IssueIdentity, nonce: str
+    ) -> None:
+        tools = self.tools
+        await tools.journal.note(ClaimIntended(nonce=nonce), hint)
+        tools.failpoints.reach("before_write:claim")
+        result = await repo.acquire(facts, nonce=nonce)
+        tools.failpoints.reach("after_write:claim")
+        if isinstance(result, Refusal):
+            tools.metrics.claims.labels(result.reason).inc()
+            await tools.journal.note(ClaimRefused(nonce=nonce, reason=result.reason), hint)
+            log.info("issue was not claimed", issue=str(hint), reason=result.reason, detail=result.detail)
+            return
+        tools.metrics.claims.labels("won").inc()
+        await self._begin(repo, facts, result, nonce)
+
+    async def resume(self) -> None:
+        """Go on with what an earlier life of this agent left unfinished, oldest first."""
+        journal = self.tools.journal
+        for issue in journal.issues():
+            if issue.repository not in self.repos:
+                continue
+            refused = {
+                d.nonce
+                for r in journal.facts(issue, "claim_refused")
+                if isinstance(d := data_of(r), ClaimRefused)
+            }
+            for record in journal.facts(issue, "claim_intended"):
+                data = data_of(record)
+                if isinstance(data, ClaimIntended) and data.nonce not in refused:
+                    await self._resume_claim(issue, data.nonce)
+
+    async def _resume_claim(self, hint: IssueIdentity, nonce: str) -> None:
+        repo, journal = self.repos[hint.repository], self.tools.journal
+        claimed = self._claimed_with(hint, nonce)
+        if claimed is not None and journal.settled(claimed):
+            return
+        found = await self._patiently(lambda: repo.find_claim(hint.number, nonce))
+        if isinstance(found, Refusal):
+            if claimed is None:
+                await journal.note(ClaimRefused(nonce=nonce, reason=found.reason), hint)
+            else:
+                await self._forget(claimed, found)
+            return
+        log.info("going on after a restart", issue=str(found.identity))
+        facts = await self._patiently(lambda: repo.issue(hint.number))
+        await self._begin(repo, facts, found, nonce)
+
+    def _claimed_with(self, issue: IssueIdentity, nonce: str) -> IssueIdentity | None:
+        journal = self.tools.journal
+        for known in journal.discussions:
+            if (known.repository, known.number) == (issue.repository, issue.number):
+                records = [data_of(r) for r in journal.facts(known, "claimed")]
+                if any(isinstance(d, Claimed) and d.nonce == nonce for d in records):
+                    return known
+        return None
+
+    async def _forget(self, issue: IssueIdentity, found: Refusal) -> None:
+        """The claim ended, or went to others, while this agent was away: bring the log to its end."""
+        state = self.tools.journal.discussions[issue]
+        if found.reason == "ended" and state.pull_request is not None:
+            await reporting.tell(self.tools, issue)
+        else:
+            await ending.close_lost(
+                self.tools, issue, f"the claim is not ours any more: {found.reason} {found.detail}"
+            )
+
+    async def _begin(self, repo: GitHubRepository, facts: IssueFacts, claim: Claim, nonce: str) -> None:
+        tools, issue = self.tools, claim.identity
+        self.current = issue
+        try:
+            base = await self._base(repo, issue)
+            if not tools.journal.facts(issue, "claimed"):
+                data = Claimed(
+                    claim_sha=claim.sha,
+                    nonce=nonce,
+                    title=facts.title[:300],
+                    body_digest=facts.digest,
+                    base_sha=base,
+                )
+                await tools.journal.note(data, issue, record_id=f"claimed-{nonce}")
+            await self._run(self._case(repo, facts, claim, base))
+        finally:
+            self.current = None
+            self.finished += 1
+
+    async def _base(self, repo: GitHubRepository, issue: IssueIdentity) -> str:
+        for record in self.tools.journal.facts(issue, "claimed"):
+            data = data_of(record)
+            if isinstance(data, Claimed) and data.base_sha is not None:
+                return data.base_sha
+        branch = await self._patiently(repo.branch)
+        if branch is None:
+            raise NotFoundError(f"{repo.name}: has no default branch to start from")
+        return branch.sha
+
+    def _case(self, repo: GitHubRepository, facts: IssueFacts, claim: Claim, base: str) -> Case:
+        issue = claim.identity
+        task = Task(
+            repository=repo.name,
+            number=issue.number,
+            epoch=issue.epoch,
+            title=facts.title,
+            body=facts.body,
+            base_sha=base,
+            clone_url=repo.facts.clone_url,
+            labels=tuple(sorted(facts.labels)),
+        )
+        claimed_at = self.tools.journal.facts(issue, "claimed")[0].at
+        return Case(self.tools, repo, issue, facts, claim, task, claimed_at)
+
+    async def _run(self, case: Case) -> None:
+        stop: StoppedError | None = None
+        try:
+            await self._work(case)
+        except* StoppedError as group:
+            stop = _first(group, StoppedError)
+        except* ClaimLostError as group:
+            stop = StoppedError("taken_over", str(_first(group, ClaimLostError)), failed=False)
+        except* (ExecutionError, GitHubError) as group:
+            stop = StoppedError("released", str(_first(group, BzzzError)), failed=True)
+        if (
+            stop is None and case.state.phase is Phase.ABANDONED
+        ):  # closed by an earlier life that could not release
+            state = case.state
+            stop = StoppedError(state.outcome or "released", state.reason, failed=state.closed_as_failure)
+        if stop is not None:
+            final = stop
+            await self._patiently(lambda: ending.give_back(case, final))
+
+    async def _work(self, case: Case) -> None:
+        async with trio.open_nursery() as nursery:
+            table = Table(case)
+            await nursery.start(table.listen)
+            nursery.start_soon(table.repeat)
+            nursery.start_soon(self._keep, case)
+            await self._reopen(case)
+            await self._lead(case)
+            nursery.cancel_scope.cancel()
+
+    async def _lead(self, case: Case) -> None:
+        while True:
+            try:
+                return await chair(case)
+            except RetryableError as later:
+                log.warning("GitHub says later", issue=str(case.issue), problem=str(later))
+                await trio.sleep(max(RETRY_S, later.delay_s))
+
+    async def _reopen(self, case: Case) -> None:
+        """A claimant that restarts opens its round again with a full window (architecture §6)."""
+        state = case.state
+        if state.plan is not None and state.closing is None and state.phase is Phase.LISTENING:
+            await case.tools.journal.note(RoundReopened(round=state.round), case.issue)
+
+    async def _keep(self, case: Case) -> None:
+        """Renew the lease and look whether a human has taken the issue back meanwhile."""
+        while True:
+            pause = min(
+                self.tools.settings.claims.poll_interval_s * 4, self.tools.settings.claims.lease_s / 6
+            )
+            await trio.sleep(pause)
+            if case.claim.record.state in {"parked", "done", "released"}:
+                continue
+            try:
+                reason = await case.repo.still_ours(None, case.claim)
+                if reason is not None:
+                    raise StoppedError(
+                        "released", f"a human changed the issue meanwhile: {reason}", failed=False
+                    )
+                if case.claim.lease.renewal_in_s(trio.current_time()) <= 0:
+                    case.claim = await case.repo.renew(case.claim)
+            except RetryableError as later:
+                log.warning("lease could not be renewed yet", issue=str(case.issue), problem=str(later))
+
+    async def _patiently(self, step: Callable[[], Awaitable[T]]) -> T:
+        """Repeat a step, which converges, for as long as GitHub says later."""
+        while True:
+            try:
+                return await step()
+            except RetryableError as later:
+                log.warning("GitHub says later", problem=str(later))
+                await trio.sleep(max(RETRY_S, later.delay_s))
+
+
+def _first(group: BaseExceptionGroup[E], kind: type[E]) -> E:
+    """Return the first error of a kind in a group."""
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            return _first(cast("BaseExceptionGroup[E]", error), kind)
+        if isinstance(error, kind):
+            return error
+    raise group
