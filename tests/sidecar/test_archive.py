@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from tests.support.processes import eventually
 from tests.support.sidecar import Archive, Log, record
 
 

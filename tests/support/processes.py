@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 T = TypeVar("T")
 
@@ -150,7 +150,7 @@ class Processes:
 
 def _parsed(line: str) -> dict[str, Any]:
     try:
-        value = json.loads(line)
+        value: Any = json.loads(line)
     except ValueError:
         return {"text": line}
-    return value if isinstance(value, dict) else {"text": line}
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {"text": line}

@@ -147,12 +147,15 @@ class Archive:
 
     def state(self, log: Log) -> dict[str, Any]:
         """Return what the archive says of a log, {} when it does not know it."""
-        return next((entry for entry in self.get("/v1/logs")["logs"] if entry["key"] == log.key), {})
+        entries: list[dict[str, Any]] = self.get("/v1/logs")["logs"]
+        return next((entry for entry in entries if entry["key"] == log.key), dict[str, Any]())
 
     def wait_held(self, log: Log, length: int, within: float = 15.0) -> None:
         """Wait until it holds that many blocks of the log."""
         eventually(
-            lambda: self.state(log).get("length", 0) >= length, within=within, what=f"the archive holds {length}"
+            lambda: self.state(log).get("length", 0) >= length,
+            within=within,
+            what=f"the archive holds {length}",
         )
 
 
@@ -187,7 +190,7 @@ class Logs:
         (folder / "seed").write_text(self._noise_seed)
         (folder / "token").write_text(TOKEN)
         (folder / "logs.json").write_text("[]")
-        settings = {
+        settings: dict[str, Any] = {
             "dir": str(folder / "data"),
             "http": {"host": "127.0.0.1", "port": 0},
             "tokenFile": str(folder / "token"),
