@@ -149,6 +149,10 @@ class ExecutionFinished(PlanAnswer):
     head_sha: GitSha | None = None
     patch_digest: Digest | None = None
     tests: TestRun | None = None
+    files: tuple[RepositoryPath, ...] = Field(default=(), max_length=40)
+    """The first forty files that the patch changes."""
+    notes: Text = ""
+    """What a reader must know of how it was made, e.g. that a small model wrote it."""
 
 
 class HumanVerdict(Model):

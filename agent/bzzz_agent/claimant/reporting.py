@@ -17,11 +17,11 @@ from bzzz_agent.journal import Journal
 from hmmm.base import Model
 from hmmm.discussion import Discussion
 from hmmm.errors import LocalProtocolError
-from hmmm.evidence import make_statement, sign_statement
+from hmmm.evidence.statement import make_statement, read_statement, sign_statement
 from hmmm.identity import IssueIdentity
 from hmmm.messages import TaskResult
 from hmmm.meta import DiscussionClosed, ExecutionFinished
-from hmmm.pr_body import render_pull_request
+from hmmm.pr_body import Report, render_pr_body
 from hmmm.records import EffectIntended, EvidenceSealed, PullRequestOpened, Released, data_of
 
 log = structlog.get_logger("bzzz.agent.report")
@@ -145,7 +145,7 @@ async def _open(case: Case, sealed: EvidenceSealed, statement: bytes) -> PullReq
     case.claim = await repo.to_reporting(case.claim, sealed.head_sha)
     tools.failpoints.reach("after_write:reporting")
     await _push(case, sealed)
-    body = render_pull_request(case.state, case.facts.title, statement)
+    body = _body(case, statement)
     tools.failpoints.reach("before_write:pull_request")
     opened = await repo.open_pull_request(
         head=branch_of(issue.number), base=repo.facts.default_branch, title=title_of(case), body=body
@@ -158,6 +158,16 @@ async def _open(case: Case, sealed: EvidenceSealed, statement: bytes) -> PullReq
     )
     await tools.journal.note(fact, issue)
     return fact
+
+
+def _body(case: Case, statement: bytes) -> str:
+    state = case.state
+    execution = state.execution
+    summary = case.facts.title if state.plan is None else state.plan.plan.summary
+    notes = () if execution is None or not execution.notes else (execution.notes,)
+    files = () if execution is None else execution.files
+    parsed, _ = read_statement(statement)
+    return render_pr_body(Report(summary, state, parsed, statement, files, notes))
 
 
 async def _push(case: Case, sealed: EvidenceSealed) -> None:

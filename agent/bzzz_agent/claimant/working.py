@@ -40,6 +40,8 @@ async def work(case: Case) -> None:
         head_sha=head,
         patch_digest=sha256_hex(executed.patch),
         tests=TestRun(outcome=tests.outcome, exit_code=tests.exit_code, seconds=tests.seconds),
+        files=executed.files[:40],
+        notes=executed.notes[:2000],
     )
     await case.tools.voice.chair(case.issue, f"Committed {head}; tests {tests.outcome}.", finished)
 
