@@ -13,7 +13,6 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 from hmmm.envelope import canonical_json, parse_json
 from hmmm.errors import MalformedError, excerpt
 
-
 EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
 LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
 """Bounds of a moment: far enough from datetime's own ends that adding a window never overflows."""

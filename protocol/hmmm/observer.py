@@ -25,7 +25,7 @@ from hmmm.discussion import (
 )
 from hmmm.errors import LocalProtocolError, MalformedError, NotAdmittedError, RemoteProtocolError
 from hmmm.identity import IssueIdentity
-from hmmm.membership import judge_card, read_card
+from hmmm.membership import Revocation, judge_card, read_card
 from hmmm.messages import Escalation, MetaMessage, Signed, check_author
 from hmmm.meta import HumanVerdict
 from hmmm.records import (
@@ -56,6 +56,8 @@ class LogOwner:
     peer_id: str
     hive: str
     hive_key: bytes
+    revoked: tuple[Revocation, ...] = ()
+    """Revocations by which speakers' cards are judged, each at the moment of its record."""
 
 
 @dataclass(frozen=True)
@@ -186,7 +188,7 @@ def _received(data: MessageReceived, at: datetime, state: Discussion, owner: Log
     if not isinstance(message, MetaMessage):
         return None
     card = read_card(data.card.encode(), hive=owner.hive, hive_key=owner.hive_key)
-    judge_card(card, at)
+    judge_card(card, at, owner.revoked)
     check_author(signed, card.node_id, card.peer_id)
     return Spoken(signed.digest, message, speaker_of(signed, state, owner, at))
 
