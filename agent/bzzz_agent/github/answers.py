@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from typing import Any, TypeVar
 
-from hmmm.base import GitSha, first_problem
-from hmmm.eligibility import IssueFacts
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bzzz_agent.github.errors import MalformedAnswerError
+from hmmm.base import GitSha, first_problem
+from hmmm.eligibility import IssueFacts
 
 
 class _Answer(BaseModel):

@@ -13,6 +13,8 @@ from datetime import UTC, datetime
 from typing import Literal
 
 import trio
+
+from bzzz_agent.github.refs import ClaimRefStore, OvertakenError, Tip
 from hmmm.claims import (
     LEASE_S,
     MAX_FAILURES,
@@ -27,8 +29,6 @@ from hmmm.claims import (
 from hmmm.eligibility import IssueFacts
 from hmmm.errors import BzzzError
 from hmmm.identity import IssueIdentity
-
-from bzzz_agent.github.refs import ClaimRefStore, OvertakenError, Tip
 
 _MOST_CATCH_UPS = 3
 """How often a holder catches up with its own earlier moves before it gives up on the ref."""

@@ -6,11 +6,11 @@ from typing import Final
 from urllib.parse import quote
 
 import trio
-from hmmm.eligibility import EligibilityRules, Ineligible, IssueFacts, at_first_sight, may_vouch, vouches
 
 from bzzz_agent.github.answers import IssueEvent, Permission, read, read_list
 from bzzz_agent.github.client import GitHubClient
 from bzzz_agent.github.errors import NotFoundError
+from hmmm.eligibility import EligibilityRules, Ineligible, IssueFacts, at_first_sight, may_vouch, vouches
 
 _REMEMBERED_S: Final = 300.0
 _REMEMBERED_ACCOUNTS: Final = 1024

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import trio
-from hmmm.claims import LeaseWatch
-from hmmm.eligibility import IssueFacts
 
 from bzzz_agent.github.answers import Issue, read_list
 from bzzz_agent.github.client import GitHubClient
 from bzzz_agent.github.refs import ClaimRefStore, Tip
+from hmmm.claims import LeaseWatch
+from hmmm.eligibility import IssueFacts
 
 PAGE_SIZE: Final = 100
 MAX_PAGES: Final = 10

@@ -17,8 +17,6 @@ from typing import Final
 
 import structlog
 import trio
-from hmmm.claims import ClaimRecord, read_claim
-from hmmm.errors import BzzzError, MalformedError
 
 from bzzz_agent.github.answers import Commit, Ref, Repository, read, read_list
 from bzzz_agent.github.client import Answer, GitHubClient
@@ -29,6 +27,8 @@ from bzzz_agent.github.errors import (
     RetryableError,
     UnavailableError,
 )
+from hmmm.claims import ClaimRecord, read_claim
+from hmmm.errors import BzzzError, MalformedError
 
 PRIMARY: Final = "claims"
 FALLBACK: Final = "heads/claims"

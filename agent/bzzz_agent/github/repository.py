@@ -17,8 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from hmmm.claims import LEASE_S, MAX_FAILURES, BackOff, ClaimRecord, Opening
-from hmmm.eligibility import EligibilityRules, Ineligible, IssueFacts
+import trio
 
 from bzzz_agent.github.answers import Comment, GitObject, Issue, PullRequest, Ref, Repository, read
 from bzzz_agent.github.claims import Agent, Claim, ClaimRefs, Refusal
@@ -30,6 +29,10 @@ from bzzz_agent.github.poll import Poll, Poller
 from bzzz_agent.github.pulls import Opened, Pulls
 from bzzz_agent.github.refs import ClaimRefStore, Tip
 from bzzz_agent.github.visible import Visible
+from hmmm.claims import LEASE_S, MAX_FAILURES, BackOff, ClaimRecord, Opening
+from hmmm.eligibility import EligibilityRules, Ineligible, IssueFacts
+
+_LAG_PAUSES_S = (0.2, 0.5, 1.0)
 
 
 @dataclass(frozen=True)
@@ -174,17 +177,15 @@ class GitHubRepository:
 
     async def release(self, claim: Claim, outcome: str, *, failed: bool) -> Claim:
         """Give the issue back and stop showing it as claimed; on the last allowed failure ask for a human."""
-        current = await self._still_held(claim)
-        issue = await self._issue_or_none(claim.number)
-        if issue is not None and current is not None:
-            if failed and claim.record.failures + 1 >= self.claims.max_failures:
-                # Before the ref: a release with so many failures says that the label was there (hmmm.claims).
-                await self._visible.needs_human(issue)
-            await self._visible.unshow(issue, claim.record)
+        await self._unshow(claim, failed=failed)
         return await self.claims.release(claim, outcome, failed=failed)
 
     async def done(self, claim: Claim, outcome: str) -> Claim:
-        """Settle the claim; the issue stays shown as the agent's until its pull request closes it."""
+        """Settle the claim for good. With a pull request the issue stays shown as the agent's until that closes
+        it; without one (an outcome that is final until a human edits the issue) it is given back to people.
+        """
+        if claim.record.head_sha is None:
+            await self._unshow(claim, failed=False)
         return await self.claims.done(claim, outcome)
 
     async def still_ours(self, issue: IssueFacts | None, claim: Claim) -> Interference | None:
@@ -257,17 +258,26 @@ class GitHubRepository:
     # Inside
 
     async def _issue_or_none(self, number: int) -> IssueFacts | None:
-        try:
-            return await self.issue(number)
-        except NotFoundError:
-            return None
+        """Read an issue; None only if it stays out of sight: reads of a fresh issue may lag behind its making."""
+        for pause_s in (*_LAG_PAUSES_S, None):
+            try:
+                return await self.issue(number)
+            except NotFoundError:
+                if pause_s is not None:
+                    await trio.sleep(pause_s)
+        return None
 
     async def _look(self, claim: ClaimRecord) -> tuple[Interference | None, IssueFacts | None]:
         issue = await self._issue_or_none(claim.issue)
         return interference(issue, claim, self.rules), issue
 
-    async def _still_held(self, claim: Claim) -> Tip | None:
-        """Return the tip if the claim looks like ours still. A look, so that we do not unshow another's claim."""
+    async def _unshow(self, claim: Claim, *, failed: bool) -> None:
+        """Stop showing a claim, before its ref says so and if it looks like ours still: not another's."""
         tip = await self.claims.read(claim.number)
-        ours = tip is not None and tip.record is not None and tip.record.same_claim(claim.record)
-        return tip if ours else None
+        issue = await self._issue_or_none(claim.number)
+        if issue is None or tip is None or tip.record is None or not tip.record.same_claim(claim.record):
+            return
+        if failed and claim.record.failures + 1 >= self.claims.max_failures:
+            # Before the ref: a release with so many failures says that the label was there (hmmm.claims).
+            await self._visible.needs_human(issue)
+        await self._visible.unshow(issue, claim.record)

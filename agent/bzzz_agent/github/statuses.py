@@ -14,7 +14,6 @@ from typing import Any, Final, cast
 
 import requests
 from github.GithubException import GithubException
-from hmmm.errors import excerpt
 
 from bzzz_agent.github.errors import (
     ForbiddenError,
@@ -26,6 +25,7 @@ from bzzz_agent.github.errors import (
     UnauthorizedError,
     UnavailableError,
 )
+from hmmm.errors import excerpt
 
 _SECONDARY_LIMIT_PAUSE_S: Final = 60.0
 """GitHub's advice for a secondary limit that names no time (REST best practices)."""

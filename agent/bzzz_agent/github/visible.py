@@ -8,8 +8,6 @@ from __future__ import annotations
 from urllib.parse import quote
 
 import structlog
-from hmmm.claims import ClaimRecord
-from hmmm.eligibility import CLAIMED_LABEL, NEEDS_HUMAN_LABEL, IssueFacts
 
 from bzzz_agent.github.answers import Comment, Issue, read, read_list
 from bzzz_agent.github.client import GitHubClient
@@ -21,6 +19,8 @@ from bzzz_agent.github.errors import (
     RetryableError,
 )
 from bzzz_agent.github.text import marker, with_marker
+from hmmm.claims import ClaimRecord
+from hmmm.eligibility import CLAIMED_LABEL, NEEDS_HUMAN_LABEL, IssueFacts
 
 _COMMENT_PAGES = 10
 """Pages of 100 looked through for an own comment; an issue with more is noted in docs/claims.md."""
