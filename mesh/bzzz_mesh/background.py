@@ -10,9 +10,9 @@ from typing import TypeVarTuple
 
 import structlog
 import trio
-from hmmm.errors import excerpt
 
 from bzzz_mesh.metrics import MeshMetrics
+from hmmm.errors import excerpt
 
 Arguments = TypeVarTuple("Arguments")
 

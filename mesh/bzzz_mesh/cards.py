@@ -9,8 +9,6 @@ from __future__ import annotations
 from typing import Final
 
 import trio
-from hmmm.errors import RemoteProtocolError
-from hmmm.membership import MAX_CARD_BYTES
 from libp2p.abc import IHost, INetStream
 from libp2p.custom_types import TProtocol
 from libp2p.peer.id import ID
@@ -21,6 +19,8 @@ from bzzz_mesh.membership import Membership
 from bzzz_mesh.metrics import MeshMetrics
 from bzzz_mesh.settings import CARDS_PROTOCOL, MeshSettings
 from bzzz_mesh.streams import open_stream
+from hmmm.errors import RemoteProtocolError
+from hmmm.membership import MAX_CARD_BYTES
 
 MAX_PEER_ID_BYTES: Final = 64
 ASK_S: Final = 2.0

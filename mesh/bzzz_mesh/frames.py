@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from hmmm.errors import MalformedError
 from libp2p.abc import INetStream
 from libp2p.io.exceptions import IOException
 from libp2p.network.stream.exceptions import StreamError
+
+from hmmm.errors import MalformedError
 
 CHUNK_BYTES: Final = 64 * 1024
 MAX_VARINT_BYTES: Final = 5

@@ -18,8 +18,10 @@ from libp2p.custom_types import TProtocol
 from libp2p.host.basic_host import BasicHost
 from libp2p.identity.identify.identify import ID as IDENTIFY_PROTOCOL
 from libp2p.identity.identify_push.identify_push import ID_PUSH as IDENTIFY_PUSH_PROTOCOL
+from libp2p.network.auto_connector import AutoConnector
 from libp2p.network.config import ConnectionConfig, RetryConfig
 from libp2p.network.swarm import Swarm
+from libp2p.peer.id import ID
 from libp2p.rcmgr.manager import ResourceLimits, ResourceManager
 from libp2p.security.noise.transport import PROTOCOL_ID as NOISE
 from libp2p.security.noise.transport import Transport as Noise
@@ -56,8 +58,10 @@ def build_host(settings: MeshSettings) -> BasicHost:
         disable_identify_address_discovery=True,
     )
     assert isinstance(host, BasicHost)
+    swarm = swarm_of(host)
     # one attempt a dial: the dial loop decides when the next one is, and at which address
-    swarm_of(host).retry_config = RetryConfig(max_retries=0)
+    swarm.retry_config = RetryConfig(max_retries=0)
+    swarm.auto_connector = _NoAutoConnector(swarm)
     # identify would have us read unbounded answers and believe peers' addresses; its client side runs as a system
     # task, whose failure ends the process
     host._schedule_identify = _no_identify  # pyright: ignore[reportPrivateUsage]
@@ -114,7 +118,6 @@ def _connection_config(settings: MeshSettings) -> ConnectionConfig:
     return ConnectionConfig(
         max_connections=limits.connections,
         high_watermark=limits.connections,
-        # 0: never dial somebody just because there are few connections
         min_connections=0,
         low_watermark=0,
         dial_timeout=timeouts.dial_s,
@@ -137,6 +140,16 @@ def _resource_manager(settings: MeshSettings) -> ResourceManager:
         enable_graceful_degradation=False,
         enable_rate_limiting=False,
     )
+
+
+class _NoAutoConnector(AutoConnector):
+    """Stock dials every address it ever heard of, whatever the watermarks say, until it has 128 connections."""
+
+    async def maybe_connect(self) -> None:
+        """Dial nobody: the dial loop does."""
+
+    def record_disconnect(self, peer_id: ID) -> None:
+        """Keep no list of everybody who ever left."""
 
 
 def _announced(text: str) -> Multiaddr:

@@ -14,8 +14,6 @@ from time import monotonic
 from typing import cast
 
 import trio
-from hmmm.errors import RemoteProtocolError
-from hmmm.membership import MAX_CARD_BYTES, MAX_REVOCATIONS_BYTES, Roster
 from libp2p.abc import IHost, INetConn, INetStream, INetwork, INotifee
 from libp2p.custom_types import TProtocol
 from libp2p.network.connection.swarm_connection import SwarmConn
@@ -32,6 +30,8 @@ from bzzz_mesh.muxer import abort
 from bzzz_mesh.settings import MEMBERSHIP_PROTOCOL, MeshSettings
 from bzzz_mesh.signals import Bell
 from bzzz_mesh.streams import open_stream
+from hmmm.errors import RemoteProtocolError
+from hmmm.membership import MAX_CARD_BYTES, MAX_REVOCATIONS_BYTES, Roster
 
 REFRESH_S = 10.0
 """Revocations are asked of one peer at most so often, whatever version it claims to have."""

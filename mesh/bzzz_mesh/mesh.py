@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from typing import cast
 
 import trio
-from hmmm.errors import excerpt
-from hmmm.membership import Roster
 from libp2p.host.basic_host import BasicHost
 from libp2p.tools.anyio_service import background_trio_service
 from multiaddr import Multiaddr
@@ -31,6 +29,8 @@ from bzzz_mesh.pubsub import MembersPubsub
 from bzzz_mesh.router import FloodingGossipSub
 from bzzz_mesh.settings import MAX_TOPIC_CHARACTERS, MeshSettings
 from bzzz_mesh.subscriptions import Subscription, Subscriptions
+from hmmm.errors import excerpt
+from hmmm.membership import Roster
 
 PACE = 0.8
 """Share of the rate that receivers allow an author at which we pace ourselves: clocks and batching differ."""

@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Final
 
 import structlog
-from hmmm.errors import excerpt
 from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from hmmm.errors import excerpt
 
 MAX_LOGGED_PAIRS: Final = 2048
 """(peer, reason) pairs remembered as logged; beyond, the oldest may be logged again."""

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from typing import Final
 
 import trio
-from hmmm.envelope import public_key_of
-from hmmm.errors import SignatureError, excerpt
 
 from bzzz_mesh.errors import AddressError
+from hmmm.envelope import public_key_of
+from hmmm.errors import SignatureError, excerpt
 
 MAX_ADDRESS_CHARACTERS: Final = 512
 MAX_RESOLVED: Final = 8

@@ -12,7 +12,6 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Final
 
-from hmmm.errors import MalformedError
 from libp2p.custom_types import TProtocol
 from libp2p.peer.id import ID
 from libp2p.pubsub.gossipsub import GossipSub
@@ -21,6 +20,7 @@ from libp2p.pubsub.score import PeerScorer
 
 from bzzz_mesh.metrics import MeshMetrics
 from bzzz_mesh.settings import MAX_TOPIC_CHARACTERS, GossipSettings
+from hmmm.errors import MalformedError
 
 GOSSIP_PROTOCOL: Final = TProtocol("/meshsub/1.1.0")
 """1.2 tells peers of every message received (IDONTWANT): more CPU here than the duplicates it saves."""

@@ -13,10 +13,11 @@ from typing import Final
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from hmmm.envelope import public_key_of
-from hmmm.errors import MalformedError, SignatureError
 from libp2p.peer.id import ID
 from libp2p.pubsub.pb import rpc_pb2
+
+from hmmm.envelope import public_key_of
+from hmmm.errors import MalformedError, SignatureError
 
 PREFIX: Final = b"libp2p-pubsub:"
 MULTIHASH_PREFIX_BYTES: Final = 2

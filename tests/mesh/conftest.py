@@ -1,151 +1,15 @@
-"""A hive for the mesh's tests: keys, cards and rosters made by a real authority, nodes on real sockets."""
+"""Fixtures of the mesh's tests; what they are made of is in support.py."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
-from hashlib import sha256
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
-import trio
-from prometheus_client import CollectorRegistry
 
-import bzzz_mesh
-from bzzz_mesh import LimitSettings, Mesh, MeshSettings, TimeoutSettings
-from hmmm.envelope import SigningKey
-from hmmm.membership import MembershipCard, Revocation, Revocations, Roster, sign_card, sign_revocations
-
-FAST = TimeoutSettings(
-    exchange_s=1.5, redial_first_s=0.1, redial_max_s=0.5, beat_s=0.3, silent_s=3.0, linger_s=0.2, drain_s=0.5
-)
-
-
-def seed_of(number: int) -> bytes:
-    return sha256(f"node {number}".encode()).digest()
-
-
-@dataclass
-class Node:
-    """A running node and what the test wants to know of it."""
-
-    mesh: Mesh
-    registry: CollectorRegistry
-    roster: Roster
-
-    def count(self, name: str, **labels: str) -> float:
-        return self.registry.get_sample_value(f"bzzz_mesh_{name}", labels) or 0.0
-
-    def dropped(self, reason: str) -> float:
-        return self.count("messages_dropped_total", reason=reason)
-
-    def refused(self, reason: str) -> float:
-        return self.count("peers_refused_total", reason=reason)
-
-    def status(self, other: Node | str) -> bzzz_mesh.PeerStatus:
-        peer_id = other if isinstance(other, str) else other.mesh.peer_id
-        return next(status for status in self.mesh.peers() if status.peer_id == peer_id)
-
-    def sees(self, *others: Node) -> bool:
-        connected = {status.peer_id for status in self.mesh.peers() if status.connected}
-        return {other.mesh.peer_id for other in others} <= connected
-
-
-@dataclass
-class Hive:
-    """An authority and the nodes it vouches for."""
-
-    name: str = "local"
-    key: SigningKey = field(default_factory=lambda: SigningKey.hive(sha256(b"hive").digest()))
-    serial: int = 0
-
-    def card(self, number: int, **changes: Any) -> bytes:
-        self.serial += 1
-        now = datetime.now(UTC)
-        fields: dict[str, Any] = {
-            "hive": self.name,
-            "serial": self.serial,
-            "node_id": f"bzzz-{number}",
-            "peer_id": SigningKey.mesh(seed_of(number)).key_id,
-            "log_key": f"{number:064x}",
-            "role": "agent",
-            "not_before": now - timedelta(hours=1),
-            "not_after": now + timedelta(hours=1),
-        }
-        return sign_card(MembershipCard(**fields | changes), self.key)
-
-    def roster(self, number: int, **changes: Any) -> Roster:
-        return Roster(self.name, self.key.public, self.card(number, **changes))
-
-    def revocations(self, version: int, *serials: int) -> bytes:
-        at = datetime.now(UTC) - timedelta(seconds=1)
-        revoked = tuple(Revocation(serial=serial, revoked_at=at) for serial in serials)
-        return sign_revocations(Revocations(hive=self.name, version=version, revoked=revoked), self.key)
-
-    @asynccontextmanager
-    async def node(
-        self,
-        number: int,
-        *others: Node | str,
-        roster: Roster | None = None,
-        limits: LimitSettings | None = None,
-        timeouts: TimeoutSettings = FAST,
-        **settings: Any,
-    ) -> AsyncIterator[Node]:
-        bootstrap = tuple(other if isinstance(other, str) else other.mesh.addresses[0] for other in others)
-        registry = CollectorRegistry()
-        roster = roster or self.roster(number)
-        chosen = MeshSettings(
-            seed=seed_of(number),
-            bootstrap=bootstrap,
-            limits=limits or LimitSettings(),
-            timeouts=timeouts,
-            **settings,
-        )
-        async with bzzz_mesh.join(chosen, roster, registry) as mesh:
-            yield Node(mesh, registry, roster)
-
-    @asynccontextmanager
-    async def nodes(self, count: int, **options: Any) -> AsyncIterator[list[Node]]:
-        """Several nodes, fully connected."""
-        async with trio.open_nursery() as nursery:
-            started: list[Node] = []
-            leave = trio.Event()
-            left = [trio.Event() for _ in range(count)]
-
-            async def run(number: int, task_status: trio.TaskStatus[Node]) -> None:
-                async with self.node(number, *started, **options) as node:
-                    task_status.started(node)
-                    await leave.wait()
-                left[number].set()
-
-            for number in range(count):
-                started.append(await nursery.start(run, number))
-            try:
-                for node in started:
-                    others = [other for other in started if other is not node]
-                    await until(lambda node=node, others=others: node.sees(*others))
-                yield started
-            finally:
-                leave.set()
-
-
-async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
-    """Poll a condition under a deadline."""
-    with trio.fail_after(seconds):
-        while not condition():
-            await trio.sleep(0.02)
-
-
-async def take(subscription: bzzz_mesh.Subscription, count: int, seconds: float = 10.0) -> list[bytes]:
-    """Read so many messages under a deadline."""
-    got: list[bytes] = []
-    with trio.fail_after(seconds):
-        while len(got) < count:
-            got.append((await subscription.receive()).data)
-    return got
+from bzzz_mesh import LimitSettings
+from tests.mesh.support import Hive, NodeProcess
 
 
 @pytest.fixture
@@ -157,3 +21,17 @@ def hive() -> Hive:
 def fast_limits() -> LimitSettings:
     """Limits for tests that measure loss, not rates."""
     return replace(LimitSettings(), author_messages_per_s=100_000.0, author_burst=100_000)
+
+
+@pytest.fixture
+def start_process(hive: Hive) -> Iterator[Callable[..., NodeProcess]]:
+    """Start nodes in processes of their own; they end with the test."""
+    started: list[NodeProcess] = []
+
+    def start(number: int, *others: str, **options: Any) -> NodeProcess:
+        started.append(NodeProcess(hive, number, *others, **options))
+        return started[-1]
+
+    yield start
+    for process in started:
+        process.end()
