@@ -229,8 +229,14 @@ def create_comment(world: World, call: Call) -> Response:
         made = tidy(
             as_actor(world, call, "POST", f"/issues/{number}/comments", {"body": body["body"]}).json()
         )
+        _count_comment(call.hosted, number, 1)
         refresh_issue(world, call.hosted, number)
     return reply(made, 201, {"Location": made["url"]})
+
+
+def _count_comment(hosted: Hosted, number: int, change: int) -> None:
+    if number in hosted.states:
+        hosted.states[number].comments += change
 
 
 def change_comment(world: World, call: Call) -> Response:
@@ -243,7 +249,10 @@ def change_comment(world: World, call: Call) -> Response:
         body = call.request.json()
         check_words("IssueComment", body)
         answer = as_actor(world, call, call.request.method, path, body or None)
-        refresh_issue(world, call.hosted, int(comment["issue_url"].rpartition("/")[2]))
+        number = int(comment["issue_url"].rpartition("/")[2])
+        if call.request.method == "DELETE":
+            _count_comment(call.hosted, number, -1)
+        refresh_issue(world, call.hosted, number)
     return reply(tidy(answer.json())) if answer.body else empty()
 
 

@@ -216,12 +216,20 @@ def refresh(world: World, hosted: Hosted, number: int) -> Json:
     changes = diffs.files(hosted.repository, *_span(hosted, number))
     owner = hosted.name.partition("/")[0]
     for end, ref, sha in (("head", state.head_ref, head), ("base", state.base_ref, state.base_sha)):
-        shape[end] = {**shape[end], "label": f"{owner}:{ref}", "ref": ref, "sha": sha, "user": repository["owner"], "repo": repository}
+        shape[end] = {
+            **shape[end],
+            "label": f"{owner}:{ref}",
+            "ref": ref,
+            "sha": sha,
+            "user": repository["owner"],
+            "repo": repository,
+        }
     shape["statuses_url"] = f"{repository['url']}/statuses/{head}"
     shape["_links"]["statuses"] = {"href": shape["statuses_url"]}
     shape["merge_commit_sha"] = state.merge_sha
     shape["updated_at"] = max(shape["updated_at"], state.pushed_at or "")
     shape["commits"] = hosted.repository.count([head, f"^{state.base_sha}"])
+    shape["comments"] = state.comments
     shape["changed_files"] = len(changes)
     shape["additions"] = sum(change.additions for change in changes)
     shape["deletions"] = sum(change.deletions for change in changes)

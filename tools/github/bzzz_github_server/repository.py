@@ -199,17 +199,29 @@ class BareRepository:
         with tempfile.TemporaryDirectory(prefix="index-", dir=self.folder) as folder:
             extra = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
             git.check(self.folder, "read-tree", *([base] if base else ["--empty"]), extra=extra)
-            lines: list[str] = []
-            for change in changes:
-                if change.kind == "tree" and change.sha is not None:
-                    git.check(self.folder, "read-tree", f"--prefix={change.path}/", change.sha, extra=extra)
-                elif change.sha is None:
-                    lines.append(f"0 {git.ZERO}\t{change.path}\0")
-                else:
-                    lines.append(f"{change.mode} {change.sha}\t{change.path}\0")
+            lines = [line for change in changes for line in self._index_lines(base, change)]
             order = "".join(lines).encode("utf-8", "surrogateescape")
             git.check(self.folder, "update-index", "-z", "--index-info", stdin=order, extra=extra)
             return git.check(self.folder, "write-tree", extra=extra).decode().strip()
+
+    def _index_lines(self, base: str | None, change: TreeChange) -> list[str]:
+        """A change as `update-index --index-info` takes it."""
+        lines: list[str] = []
+        if base is not None and (change.sha is None or change.kind == "tree"):
+            # What replaces or takes away a folder takes away all that is in it.
+            arguments = ("ls-tree", "-r", "-z", "--name-only", "--full-tree", base, "--", change.path)
+            below = git.check(self.folder, "--literal-pathspecs", *arguments)
+            names = below.decode("utf-8", "surrogateescape").split("\0")
+            lines += [f"0 {git.ZERO}\t{name}\0" for name in names if name]
+        if change.sha is None:
+            return lines
+        if change.kind != "tree":
+            return [*lines, f"{change.mode} {change.sha}\t{change.path}\0"]
+        entries = self.tree(change.sha, recursive=True)
+        if entries is None:
+            raise GitError(f"expected a tree, got {change.sha}")
+        files = (entry for entry in entries if entry.kind != "tree")
+        return [*lines, *(f"{entry.mode} {entry.sha}\t{change.path}/{entry.path}\0" for entry in files)]
 
     def write_commit(
         self, tree: str, parents: Sequence[str], message: str, author: Person, committer: Person

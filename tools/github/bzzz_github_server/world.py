@@ -24,6 +24,8 @@ class PullState:
     base_sha: str
     merge_sha: str | None = None
     pushed_at: str | None = None
+    comments: int = 0
+    """emulate counts comments of issues only."""
 
 
 @dataclass
