@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any, Final, Literal, cast
 
 import trio
-from hmmm.errors import excerpt
 
 from bzzz_cli.errors import ComponentError
 from bzzz_cli.local import linux
 from bzzz_cli.local.files import write_json
+from hmmm.errors import excerpt
 
 FIRST_PAUSE_S: Final = 0.5
 LONGEST_PAUSE_S: Final = 30.0

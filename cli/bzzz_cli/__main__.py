@@ -1,0 +1,5 @@
+"""`python -m bzzz_cli`."""
+
+from bzzz_cli.main import app
+
+app()

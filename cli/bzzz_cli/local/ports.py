@@ -1,0 +1,39 @@
+"""Ports that stay the same while a process dies and is started again."""
+
+from __future__ import annotations
+
+import random
+import socket
+from typing import Final
+
+from bzzz_cli.errors import CommandError
+
+RANGE: Final = range(20_000, 32_000)
+"""Below Linux's range for outgoing connections (32768 to 60999), which would take a dead process's port."""
+TRIES: Final = 200
+
+
+def free_ports(count: int) -> list[int]:
+    """Return distinct ports of 127.0.0.1 on which nobody listens.
+
+    Raises CommandError.
+    """
+    ports: list[int] = []
+    chance = random.SystemRandom()
+    for _ in range(TRIES + count):
+        port = chance.choice(RANGE)
+        if port not in ports and _is_free(port):
+            ports.append(port)
+        if len(ports) == count:
+            return ports
+    raise CommandError(f"expected {count} free ports in {RANGE.start}-{RANGE.stop}, found {len(ports)}")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True

@@ -1,0 +1,150 @@
+"""The command line: `bzzz local`, `bzzz verify`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from bzzz_cli.errors import EXIT_FAILED, EXIT_USAGE, UsageError
+from bzzz_crds.errors import ManifestError
+from bzzz_crds.values import parse_duration
+from hmmm.errors import BzzzError
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+    help="Bzzz: a hive of coding agents that debate before they act and leave evidence.",
+)
+
+
+def fail(error: Exception) -> NoReturn:
+    """Print an error for the user, each line marked, and exit: 2 for what was asked, 1 for what went wrong."""
+    for line in str(error).splitlines() or [type(error).__name__]:
+        print(f"bzzz: {line}", file=sys.stderr)
+    raise typer.Exit(EXIT_USAGE if isinstance(error, UsageError | ManifestError) else EXIT_FAILED)
+
+
+def _duration(text: str) -> timedelta:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+
+
+def _failpoint(text: str) -> tuple[str, str]:
+    node, separator, point = text.partition("=")
+    if not separator:
+        raise typer.BadParameter("expected NODE=POINT")
+    return node, point
+
+
+def _kept(work: Callable[[], int]) -> NoReturn:
+    # Imported late, for `bzzz --help` needs none of it.
+    from bzzz_cli.local.keeper import run_kept
+
+    def guarded() -> int:
+        try:
+            return work()
+        except (BzzzError, ManifestError) as error:
+            try:
+                fail(error)
+            except typer.Exit as exit_:
+                return exit_.exit_code
+
+    raise typer.Exit(run_kept(guarded))
+
+
+@app.callback()
+def bzzz() -> None:
+    """Bzzz: a hive of coding agents that debate before they act and leave evidence."""
+
+
+@app.command()
+def local(
+    file: Annotated[Path, typer.Option("--file", "-f", help="Manifest with one or more HiveAgents.")],
+    repo: Annotated[
+        Path | None, typer.Option(help="Git checkout to serve as the manifest's repository; it is only read.")
+    ] = None,
+    issues: Annotated[
+        Path | None, typer.Option(help="YAML list of issues: title, body, labels, author_association.")
+    ] = None,
+    once: Annotated[
+        bool,
+        typer.Option("--once", help="Exit when every eligible issue has a pull request or a stated outcome."),
+    ] = False,
+    report: Annotated[
+        Path | None, typer.Option(help="Folder for report.json and each pull request's diff and evidence.")
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="Model in place of the manifest's, e.g. anthropic:claude-opus-4.")
+    ] = None,
+    timeout: Annotated[
+        timedelta,
+        typer.Option(parser=_duration, help="Longest run with --once.", metavar="DURATION", show_default="20m"),,
+    ] = timedelta(minutes=20),
+    window: Annotated[
+        timedelta | None,
+        typer.Option(
+            parser=_duration, help="Objection window in place of the manifest's.", metavar="DURATION"
+        ),
+    ] = None,
+    state: Annotated[
+        Path | None,
+        typer.Option(help="Folder for keys, logs and configuration; kept. Default: a temporary one."),
+    ] = None,
+    keep: Annotated[bool, typer.Option("--keep", help="Keep the temporary folder too.")] = False,
+    github_record: Annotated[
+        Path | None, typer.Option(help="File for the local GitHub server's requests and answers.")
+    ] = None,
+    tools: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Folder whose bin/ commands find programs in. Default: tools/ beside the manifest."
+        ),
+    ] = None,
+    failpoint: Annotated[list[str] | None, typer.Option(hidden=True, help="NODE=POINT, for tests.")] = None,
+) -> None:
+    """Run a whole hive on this machine, from the manifest that Kubernetes takes.
+
+    With --repo, or without GITHUB_TOKEN, a local GitHub server is started and used; else the real one.
+    Model keys are taken from the environment (ANTHROPIC_API_KEY, OPENAI_API_KEY, …); without one a small embedded
+    model is used. Ctrl-C stops everything.
+    """
+    from bzzz_cli.local.plan import LocalOptions, make_plan
+
+    try:
+        options = LocalOptions(
+            manifest=file,
+            repo=repo,
+            issues=issues,
+            once=once,
+            report=report,
+            model=model,
+            timeout=timeout,
+            window=window,
+            state=state,
+            keep=keep,
+            github_record=github_record,
+            tools=tuple(tools or ()),
+            failpoints=tuple(_failpoint(text) for text in failpoint or ()),
+        )
+        plan = make_plan(options)
+    except (BzzzError, ManifestError) as error:
+        fail(error)
+
+    def work() -> int:
+        from bzzz_cli.local.run import run_local
+
+        return run_local(options, plan)
+
+    _kept(work)
+
+
+if __name__ == "__main__":
+    app()

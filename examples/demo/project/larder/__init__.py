@@ -1,0 +1,1 @@
+"""Small helpers for cooking from what is in the larder."""
