@@ -1,1 +1,1 @@
-"""See the folder's modules."""
+"""The scribe: observes the mesh, folds the archive's logs into a state store, serves state and transcripts (trio)."""
