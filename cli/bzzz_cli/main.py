@@ -86,7 +86,9 @@ def local(
     ] = None,
     timeout: Annotated[
         timedelta,
-        typer.Option(parser=_duration, help="Longest run with --once.", metavar="DURATION", show_default="20m"),,
+        typer.Option(
+            parser=_duration, help="Longest run with --once.", metavar="DURATION", show_default="20m"
+        ),
     ] = timedelta(minutes=20),
     window: Annotated[
         timedelta | None,
