@@ -19,6 +19,11 @@ COUNTERSIGN_S: Final = 5.0
 milliseconds; the PR states how many signed."""
 
 
+MAX_ACCOUNTED: Final = 32
+"""Messages and silent reviewers that the account of a round can name and still fit an envelope of 16 KiB, even with
+the longest ids and names (tests/protocol/test_safeguards.py). A round of 5 participants with 4 messages each has 20."""
+
+
 class DiscussionLimits(Model):
     """Bounds of one discussion; times in seconds."""
 

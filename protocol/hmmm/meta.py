@@ -17,6 +17,8 @@ from hmmm.plan import Plan, RepositoryPath
 
 MAX_WEIGHED: Final = 64
 MAX_NAMED: Final = 32
+MAX_ROUND: Final = 100
+"""Above `DiscussionLimits.rounds`, since a human may ask for one more round again and again."""
 
 Severity = Literal["blocking", "advisory"]
 Verdict = Literal["proceed", "revise", "abandon"]
@@ -35,7 +37,7 @@ class PlanProposed(Model):
 
     plan: Plan
     plan_id: Id
-    round: int = Field(ge=1, le=10)
+    round: int = Field(ge=1, le=MAX_ROUND)
     window_s: float = Field(ge=0.1, le=3600)
     reviewers: tuple[NodeId, ...] = Field(default=(), max_length=MAX_NAMED)
     limits: DiscussionLimits
@@ -113,7 +115,7 @@ class Weighed(Model):
 class RoundClosed(PlanAnswer):
     """The claimant's account of a round: every message that it weighed, who stayed silent, what comes next."""
 
-    round: int = Field(ge=1, le=10)
+    round: int = Field(ge=1, le=MAX_ROUND)
     weighed: tuple[Weighed, ...] = Field(default=(), max_length=MAX_WEIGHED)
     silent: tuple[NodeId, ...] = Field(default=(), max_length=MAX_NAMED)
     next: Literal["execute", "revise", "escalate"]
@@ -123,7 +125,7 @@ class RoundClosed(PlanAnswer):
 class Countersigned(PlanAnswer):
     """A participant's word that the account of the round lists what it said."""
 
-    round: int = Field(ge=1, le=10)
+    round: int = Field(ge=1, le=MAX_ROUND)
     closed_digest: Digest
     """Digest of the `round_closed` envelope."""
 
@@ -179,7 +181,7 @@ class RoundStatus(PlanAnswer):
     Advisory and never logged: it repairs gossip's losses (architecture §5) and carries no new fact.
     """
 
-    round: int = Field(ge=1, le=10)
+    round: int = Field(ge=1, le=MAX_ROUND)
     taken_in: tuple[Digest, ...] = Field(default=(), max_length=MAX_WEIGHED)
     remaining_s: float = Field(ge=0, le=7200)
 

@@ -26,7 +26,7 @@ from hmmm.discussion import (
 from hmmm.errors import LocalProtocolError, MalformedError, NotAdmittedError, RemoteProtocolError
 from hmmm.identity import IssueIdentity
 from hmmm.membership import Revocation, judge_card, read_card
-from hmmm.messages import Escalation, MetaMessage, Signed, check_author
+from hmmm.messages import Escalation, IssueMessage, MetaMessage, Signed, check_author
 from hmmm.meta import HumanVerdict
 from hmmm.records import (
     Claimed,
@@ -168,6 +168,7 @@ def _sent(data: MessageSent, seq: int, state: Discussion, owner: LogOwner) -> Ev
     signed = signed_of(data)
     check_author(signed, owner.node_id, owner.peer_id)
     if isinstance(signed.message, Escalation):
+        _check_issue(signed.message, "escalation", state)
         return Escalated(signed.digest, signed.message)
     if not isinstance(signed.message, MetaMessage):
         return None
@@ -178,7 +179,7 @@ def _sent(data: MessageSent, seq: int, state: Discussion, owner: LogOwner) -> Ev
             f"{message.query_type} {message.msg_id}: expected log_seq {seq} after {state.last_claimant_digest}, "
             f"says {message.log_seq} after {message.previous}",
         )
-    _check_issue(message, state)
+    _check_issue(message, message.query_type, state)
     return Spoken(signed.digest, message, "claimant")
 
 
@@ -190,6 +191,11 @@ def _received(data: MessageReceived, at: datetime, state: Discussion, owner: Log
     card = read_card(data.card.encode(), hive=owner.hive, hive_key=owner.hive_key)
     judge_card(card, at, owner.revoked)
     check_author(signed, card.node_id, card.peer_id)
+    if card.role != "agent" and message.query_type != "human_verdict":
+        raise NotAdmittedError(
+            "not_an_agent",
+            f"{message.query_type} {message.msg_id} by {card.node_id}: a {card.role} has no voice",
+        )
     return Spoken(signed.digest, message, speaker_of(signed, state, owner, at))
 
 
@@ -198,11 +204,16 @@ def speaker_of(
 ) -> Literal["participant", "authority"]:
     """Check another's message against the safeguards and return in which role it speaks.
 
-    Raises NotAdmittedError, and for a verdict SignatureError or MalformedError.
+    Raises NotAdmittedError, MalformedError (reason own_message) for the claimant's own, which is nobody's answer to
+    itself, and for a verdict SignatureError or MalformedError.
     """
     message = signed.message
     if not isinstance(message, MetaMessage):
         raise LocalProtocolError(f"{message.type} is not a word of a discussion")
+    if owner.node_id == message.node_id or owner.peer_id == signed.peer_id:
+        raise MalformedError(
+            "own_message", f"{message.query_type} {message.msg_id}: {owner.node_id} answers itself; refused"
+        )
     admit(state, message, message.node_id, at)
     parameters = message.parameters
     if isinstance(parameters, HumanVerdict):
@@ -215,12 +226,10 @@ def speaker_of(
     return "participant"
 
 
-def _check_issue(message: MetaMessage, state: Discussion) -> None:
-    said = IssueIdentity(repository=message.repository, number=message.issue_id, epoch=message.epoch)
-    if said != state.issue:
-        raise MalformedError(
-            "other_issue", f"{message.query_type} {message.msg_id}: is about {said}, not {state.issue}"
-        )
+def _check_issue(message: IssueMessage, what: str, state: Discussion) -> None:
+    said = (message.repository, message.issue_id, message.epoch)
+    if said != (state.issue.repository, state.issue.number, state.issue.epoch):
+        raise MalformedError("other_issue", f"{what} {message.msg_id}: is about {said}, not {state.issue}")
 
 
 def _unreadable(seq: int) -> Record:

@@ -17,7 +17,7 @@ def _inside_repository(path: str) -> str:
     parts = path.split("/")
     if path.startswith("/") or "\\" in path or "\x00" in path or any(p in {"", ".", ".."} for p in parts):
         raise ValueError("expected a path inside the repository, with forward slashes and no . or ..")
-    if parts[0].lower() == ".git":
+    if any(part.lower() == ".git" for part in parts):
         raise ValueError("expected a path of the repository's files, not of .git")
     return path
 

@@ -15,7 +15,7 @@ from hmmm.base import Digest, GitSha, Id, Line, Model, Moment
 from hmmm.errors import MalformedError
 from hmmm.identity import IssueIdentity
 from hmmm.messages import Signed, parse_message
-from hmmm.meta import Outcome
+from hmmm.meta import MAX_ROUND, Outcome
 
 MAX_RECORD_BYTES: Final = 64 * 1024
 
@@ -95,7 +95,7 @@ class MessageReceived(MessageSent):
 class RoundReopened(Model):
     """The claimant restarted in an open round, which gets a full window again."""
 
-    round: int = Field(ge=1, le=10)
+    round: int = Field(ge=1, le=MAX_ROUND)
 
 
 class SafeguardBit(Model):

@@ -22,7 +22,6 @@ from hmmm.membership import MembershipCard, Revocation, Revocations, sign_card, 
 from hmmm.messages import ESCALATION_TOPIC, Escalation, MetaMessage, Signed, issue_topic, sign_message
 from hmmm.meta import (
     Countersigned,
-    Decision as Weighing,
     ExecutionFinished,
     ExecutionStarted,
     HumanVerdict,
@@ -36,6 +35,9 @@ from hmmm.meta import (
     Severity,
     TestRun,
     Verdict,
+)
+from hmmm.meta import (
+    Decision as Weighing,
 )
 from hmmm.observer import Entry, LogObserver, LogOwner
 from hmmm.plan import Plan
@@ -425,7 +427,7 @@ class Sealed:
 
 
 def evidence_of(claimant: Claimant, *, length: int | None = None, **bundle: Any) -> Sealed:
-    """Make statement, bundle and pull request of a sealed discussion, the log's proof at `length` (default: its end)."""
+    """Make statement, bundle and pull request of a sealed discussion, with the proof at `length` (default: the seal)."""
     sealed_seq, sealed = next(
         (entry.seq, EvidenceSealed.from_object(entry.record.data, what="seal"))
         for entry in reversed(claimant.entries)

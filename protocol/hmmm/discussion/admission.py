@@ -8,18 +8,19 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from hmmm.discussion.rounds import carried
 from hmmm.discussion.state import Discussion
 from hmmm.errors import NotAdmittedError
-from hmmm.limits import CLOCK_SKEW_S
+from hmmm.limits import CLOCK_SKEW_S, MAX_ACCOUNTED
 from hmmm.messages import MetaMessage, check_age
-from hmmm.meta import CLAIMANT_ONLY
+from hmmm.meta import CLAIMANT_ONLY, ROOTS
 
 
 def admit(state: Discussion, message: MetaMessage, node_id: str, now: datetime) -> None:
     """Check a message by a verified author against the bounds that govern this discussion.
 
-    Raises NotAdmittedError with the reason: foreign_repository, stale_epoch, closed, over_hopped, expired,
-    from_future, not_claimant, ejected, participants, messages_per_round or discussion_ttl.
+    Raises NotAdmittedError with the reason: foreign_repository, stale_epoch, closed, over_hopped, bad_hop_count,
+    expired, from_future, not_claimant, ejected, participants, messages_per_round, round_full or discussion_ttl.
     """
     limits = state.limits
     if message.repository != state.issue.repository:
@@ -32,6 +33,7 @@ def admit(state: Discussion, message: MetaMessage, node_id: str, now: datetime) 
         raise _refuse("closed", message, f"the discussion is {state.phase}")
     if message.hop_count > limits.hops:
         raise _refuse("over_hopped", message, f"hop_count {message.hop_count}, limit {limits.hops}")
+    _check_hops(state, message)
     check_age(message, now, limits.effective_message_ttl_s, CLOCK_SKEW_S)
     if node_id == state.claimant:
         return
@@ -55,10 +57,11 @@ def _admit_participant(state: Discussion, message: MetaMessage, node_id: str) ->
         raise _refuse(
             "messages_per_round", message, f"{node_id} has said {said}, limit {limits.messages_per_round}"
         )
+    reviewers = () if state.plan is None else state.plan.reviewers
+    _check_room(state, message, node_id, reviewers)
     seated = [p for p in state.participants if p not in state.ejected]
     if node_id in seated:
         return
-    reviewers = () if state.plan is None else state.plan.reviewers
     kept = (
         0 if node_id in reviewers else sum(1 for r in reviewers if r not in seated and r not in state.ejected)
     )
@@ -68,6 +71,24 @@ def _admit_participant(state: Discussion, message: MetaMessage, node_id: str) ->
             message,
             f"{len(seated)} speak and {kept} slots are kept, limit {limits.participants}",
         )
+
+
+def _check_room(state: Discussion, message: MetaMessage, node_id: str, reviewers: tuple[str, ...]) -> None:
+    """Keep the round's account small enough to be sent; a named reviewer's first word always has its place."""
+    if state.closing is not None:
+        return
+    said = {c.node_id for c in state.said()}
+    waited_for = sum(1 for r in reviewers if r not in said and r != node_id)
+    if len(state.said()) + len(carried(state)) + waited_for >= MAX_ACCOUNTED:
+        raise _refuse("round_full", message, f"round {state.round} has {MAX_ACCOUNTED} messages to weigh")
+
+
+def _check_hops(state: Discussion, message: MetaMessage) -> None:
+    if message.query_type in ROOTS:
+        return
+    above = 0 if message.parent_id is None else state.hops.get(message.parent_id, message.hop_count - 1)
+    if message.hop_count != above + 1:
+        raise _refuse("bad_hop_count", message, f"hop_count {message.hop_count}, expected {above + 1}")
 
 
 def _refuse(reason: str, message: MetaMessage, detail: str) -> NotAdmittedError:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from hmmm.discussion.rounds import account_for, may_close
-from hmmm.discussion.state import DELIBERATING, Discussion, ObjectionState, Phase
+from hmmm.discussion.state import DELIBERATING, ClosedRound, Discussion, ObjectionState, Phase
 from hmmm.limits import COUNTERSIGN_S
 from hmmm.meta import RoundClosed
 
@@ -82,10 +82,9 @@ def decide(state: Discussion, now: datetime) -> Decision:
         case Phase.LISTENING:
             return _listen(state, now)
         case Phase.REVISING:
-            return Revise(state.open_blocking, state.verdict_text if state.verdict == "revise" else "")
+            return _revise(state)
         case Phase.EXECUTING:
-            failed = state.execution is not None and not state.execution.ok
-            return GiveUp(state.reason) if failed else Execute()
+            return _execute(state)
         case Phase.REPORTING:
             return Report()
         case _:
@@ -99,15 +98,33 @@ def _listen(state: Discussion, now: datetime) -> Decision:
             return CloseRound(account_for(state))
         return Wait(_next_moment(state, now))
     if closing.disputed:
-        return Escalate(
-            f"the account of round {state.round} is disputed: {', '.join(closing.disputed)[:200]}"
-        )
+        return _escalate_dispute(state, closing)
     if closing.next == "escalate":
         return Escalate(closing.reason)
     signed_until = closing.closed_at + timedelta(seconds=COUNTERSIGN_S)
     if now < signed_until and not closing.expected <= closing.countersigned:
         return Wait(signed_until)
     return Execute()
+
+
+def _revise(state: Discussion) -> Decision:
+    if state.verdict == "revise":
+        no_plan = GiveUp("a human asks for a revision, but there is no plan to revise")
+        return no_plan if state.plan is None else Revise(state.open_blocking, state.verdict_text)
+    if state.closing is not None and state.closing.disputed:
+        return _escalate_dispute(state, state.closing)
+    return Revise(state.open_blocking)
+
+
+def _execute(state: Discussion) -> Decision:
+    if state.closing is not None and state.closing.disputed and state.verdict != "proceed":
+        return _escalate_dispute(state, state.closing)
+    failed = state.execution is not None and not state.execution.ok
+    return GiveUp(state.reason) if failed else Execute()
+
+
+def _escalate_dispute(state: Discussion, closing: ClosedRound) -> Escalate:
+    return Escalate(f"the account of round {state.round} is disputed: {', '.join(closing.disputed)[:200]}")
 
 
 def _next_moment(state: Discussion, now: datetime) -> datetime | None:
@@ -119,7 +136,8 @@ def _next_moment(state: Discussion, now: datetime) -> datetime | None:
 def _escalated(state: Discussion) -> Decision:
     match state.verdict:
         case "proceed":
-            return Execute()
+            no_plan = GiveUp("a human says proceed, but there is no plan to execute")
+            return no_plan if state.plan is None else Execute()
         case "abandon":
             return GiveUp("a human decided to abandon it")
         case _:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from hmmm.errors import RemoteProtocolError
 from hmmm.messages import Escalation, MetaMessage
 from hmmm.meta import CLAIMANT_ONLY, DiscussionClosed, ExecutionFinished, HumanVerdict, RoundClosed
 from hmmm.records import EvidenceSealed, PullRequestOpened, RoundReopened, SafeguardBit
@@ -37,6 +38,10 @@ class Noted:
 
 
 Event = Spoken | Escalated | Noted
+
+
+class IllegalEventError(RemoteProtocolError):
+    """An event that the discussion's state does not allow; it changes nothing."""
 
 
 def trigger_of(event: Event) -> str:

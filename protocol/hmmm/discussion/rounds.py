@@ -12,7 +12,7 @@ from typing import Literal
 
 from hmmm.discussion.state import FINAL_ANSWERS, Contribution, Discussion, ObjectionState
 from hmmm.errors import LocalProtocolError
-from hmmm.meta import Decision, RoundClosed, Weighed
+from hmmm.meta import Answer, ClarificationNeeded, Decision, PlanAnswer, RoundClosed, Weighed
 
 Next = Literal["execute", "revise", "escalate"]
 
@@ -20,8 +20,9 @@ Next = Literal["execute", "revise", "escalate"]
 def settle_objections(state: Discussion) -> tuple[ObjectionState, ...]:
     """Return the objections as they stand at the end of the present round.
 
-    A blocking objection of an earlier round is met when its author has nothing against the new plan, restated when
-    the author objects again, and lapses only if its author saw the new plan and then stayed silent (§6.3).
+    A blocking objection of an earlier round is restated when its author objects to the new plan, and met when the
+    author answers it without an objection. It lapses only if its author saw the new plan and then stayed silent
+    (§6.3); a question that nobody answered, or nothing at all from its author, leaves it open.
     """
     said: dict[str, list[Contribution]] = {}
     for contribution in state.said():
@@ -43,15 +44,25 @@ def _settle(objection: ObjectionState, state: Discussion, later: list[Contributi
         return replace(
             objection, status="restated", resolution=f"its author objects to the plan of round {state.round}"
         )
-    if kinds & FINAL_ANSWERS:
+    if kinds & {"no_objection", "suggestion"}:
         return replace(
             objection, status="met", resolution=f"its author accepts the plan of round {state.round}"
         )
-    if kinds:
+    asks = any(c.query_type == "clarification_needed" and c.msg_id not in state.answered for c in later)
+    if not asks and any(_has_seen(c, state) for c in later):
         return replace(
             objection, status="lapsed", resolution="its author saw the revised plan and stayed silent"
         )
     return objection
+
+
+def _has_seen(contribution: Contribution, state: Discussion) -> bool:
+    """Whether a word shows that its author has the present plan, by naming its digest."""
+    parameters = contribution.parameters
+    named = (
+        parameters.plan_digest if isinstance(parameters, PlanAnswer | ClarificationNeeded | Answer) else None
+    )
+    return state.plan is not None and named == state.plan.digest
 
 
 def account_for(state: Discussion) -> RoundClosed:
@@ -61,15 +72,10 @@ def account_for(state: Discussion) -> RoundClosed:
     """
     if state.plan is None:
         raise LocalProtocolError(f"{state.issue}: no plan to account for in {state.phase}")
-    settled = settle_objections(state)
-    blocking = [o for o in settled if o.blocks]
-    status = {o.msg_id: o for o in settled}
-    weighed = [_weigh(c, status.get(c.msg_id), state) for c in state.said()]
-    present = {c.msg_id for c in state.said()}
-    for objection in settled:
-        earlier = next((o for o in state.objections if o.msg_id == objection.msg_id), objection)
-        if objection.msg_id not in present and earlier.status == "open":
-            weighed.append(_weigh_objection(objection))
+    settled = {o.digest: o for o in settle_objections(state)}
+    blocking = [o for o in settled.values() if o.blocks]
+    weighed = [_weigh(c, settled.get(c.digest), state) for c in state.said()]
+    weighed += [_weigh_objection(settled[o.digest]) for o in carried(state)]
     following, reason = _what_next(state, blocking)
     return RoundClosed(
         plan_digest=state.plan.digest,
@@ -79,6 +85,11 @@ def account_for(state: Discussion) -> RoundClosed:
         next=following,
         reason=reason,
     )
+
+
+def carried(state: Discussion) -> tuple[ObjectionState, ...]:
+    """Return the objections of earlier rounds that were still open when the present one began."""
+    return tuple(o for o in state.objections if o.status == "open" and o.round != state.round)
 
 
 def silent_reviewers(state: Discussion) -> tuple[str, ...]:

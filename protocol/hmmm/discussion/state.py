@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -12,6 +13,7 @@ from hmmm.identity import IssueIdentity
 from hmmm.limits import DiscussionLimits
 from hmmm.meta import ExecutionFinished, Outcome, Severity, Verdict, Weighed
 from hmmm.plan import Plan
+from hmmm.records import EvidenceSealed
 
 
 class Phase(StrEnum):
@@ -131,12 +133,19 @@ class Discussion:
     """msg_ids of questions that were answered."""
     rounds: tuple[ClosedRound, ...] = ()
     verdict: Verdict | None = None
+    """The human's answer to the last escalation; it holds until the next plan or escalation."""
     verdict_text: str = ""
+    verdicts: frozenset[str] = frozenset()
+    """Digests of the signed verdicts that were obeyed; none is obeyed twice."""
     execution: ExecutionFinished | None = None
     outcome: Outcome | None = None
     closed_as_failure: bool = False
     reason: str = ""
     pull_request: str | None = None
+    sealed: EvidenceSealed | None = None
+    """The seal on the evidence, once there is one."""
+    hops: Mapping[str, int] = field(default_factory=dict[str, int])
+    """hop_count of every message taken in, by msg_id; a reply's must be one more than its parent's."""
     seen: frozenset[str] = frozenset()
     """Digests of every message taken in."""
     last_claimant_digest: str | None = None

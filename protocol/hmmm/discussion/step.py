@@ -6,48 +6,54 @@ whoever has the same log has the same state (architecture §5, *one truth*).
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from hmmm.discussion.events import Escalated, Event, Noted, Spoken, trigger_of
-from hmmm.discussion.rounds import account_for, settle_objections
+from hmmm.discussion.conduct import (
+    faults_of_account,
+    faults_of_bite,
+    faults_of_finish,
+    faults_of_plan,
+    faults_of_seal,
+    faults_of_start,
+)
+from hmmm.discussion.contribute import LEFT_OUT, contribute, countersign
+from hmmm.discussion.events import Escalated, Event, IllegalEventError, Noted, Spoken, trigger_of
+from hmmm.discussion.rounds import settle_objections
 from hmmm.discussion.state import (
     DELIBERATING,
     ENDED,
     ClosedRound,
-    Contribution,
     CurrentPlan,
     Discussion,
     ObjectionState,
     Phase,
 )
 from hmmm.discussion.transitions import TRANSITIONS
-from hmmm.errors import RemoteProtocolError
+from hmmm.envelope import sha256_hex
 from hmmm.identity import IssueIdentity
-from hmmm.messages import MetaMessage
 from hmmm.meta import (
-    Answer,
-    ClarificationNeeded,
-    Countersigned,
     DiscussionClosed,
     ExecutionFinished,
     ExecutionStarted,
     HumanVerdict,
-    Objection,
-    PlanAnswer,
     PlanProposed,
-    PlanRevised,
-    Reviewing,
     RoundClosed,
 )
-from hmmm.records import PullRequestOpened, RoundReopened, SafeguardBit
+from hmmm.records import EvidenceSealed, PullRequestOpened, RoundReopened, SafeguardBit
 
-LEFT_OUT = "left_out"
-"""Rule of an objection that says that the account of a round lacks its author's message (§6.3)."""
-
-
-class IllegalEventError(RemoteProtocolError):
-    """An event that the discussion's state does not allow; it changes nothing."""
+__all__ = [
+    "LEFT_OUT",
+    "Effect",
+    "IllegalEventError",
+    "Objected",
+    "PhaseChanged",
+    "Violated",
+    "WindowSet",
+    "open_discussion",
+    "step",
+]
 
 
 @dataclass(frozen=True)
@@ -98,7 +104,8 @@ def step(state: Discussion, event: Event, now: datetime) -> tuple[Discussion, tu
     """Apply one event.
 
     Raises IllegalEventError, with the state unchanged, for an event that has no place here: reason `closed`,
-    `repeated`, `illegal` (the table has no such transition), `late`, `not_claimant` or `other_plan`.
+    `repeated`, `illegal` (the table has no such transition), `late`, `not_claimant`, `not_participant` or
+    `other_plan`.
     """
     if state.phase in ENDED:
         raise IllegalEventError(
@@ -112,7 +119,9 @@ def step(state: Discussion, event: Event, now: datetime) -> tuple[Discussion, tu
     after = _apply(state, event, now)
     if digest is not None:
         after = replace(after, seen=after.seen | {digest})
-        if isinstance(event, Spoken) and event.by == "claimant":
+    if isinstance(event, Spoken):
+        after = replace(after, hops={event.message.msg_id: event.message.hop_count, **after.hops})
+        if event.by == "claimant":
             after = replace(after, last_claimant_digest=digest)
     after = _enter(state, after, now)
     return after, _effects(state, after)
@@ -125,7 +134,7 @@ def _apply(state: Discussion, event: Event, now: datetime) -> Discussion:
     if isinstance(event, Spoken):
         _check_speaker(state, event, trigger)
         if trigger == "countersigned":
-            return _countersign(state, event.message)
+            return countersign(state, event.message)
     target = TRANSITIONS.get((state.phase, trigger))
     if target is None:
         raise IllegalEventError(
@@ -133,12 +142,14 @@ def _apply(state: Discussion, event: Event, now: datetime) -> Discussion:
         )
     moved = replace(state, phase=target)
     match event:
-        case Escalated(message=message):
-            return replace(moved, reason=message.reason)
+        case Escalated(message=message):  # an earlier answer was to an earlier question
+            return replace(moved, reason=message.reason, verdict=None, verdict_text="")
         case Noted(fact=RoundReopened()):
             return _reopen(moved, now)
         case Noted(fact=PullRequestOpened(url=url)):
             return replace(moved, pull_request=url)
+        case Noted(fact=EvidenceSealed() as sealed):
+            return _blame(replace(moved, sealed=sealed), faults_of_seal(state, sealed))
         case Noted():
             return moved
         case Spoken():
@@ -169,50 +180,43 @@ def _hear(state: Discussion, moved: Discussion, event: Spoken, now: datetime) ->
         case RoundClosed() as parameters:
             return _close_round(state, moved, event, parameters, now)
         case ExecutionStarted() as parameters:
-            return _start(state, moved, parameters)
+            faults = faults_of_start(state, parameters, now)
+            return _blame(replace(moved, execution=None), faults)
         case ExecutionFinished() as parameters:
-            return replace(moved, execution=parameters, reason=parameters.reason)
-        case HumanVerdict(verdict=verdict):
-            return replace(moved, verdict=verdict, verdict_text=message.content.text)
+            finished = replace(moved, execution=parameters, reason=parameters.reason)
+            return _blame(finished, faults_of_finish(state, parameters))
+        case HumanVerdict() as parameters:
+            return _obey(moved, parameters, message.content.text)
         case DiscussionClosed() as parameters:
             return _end(state, moved, parameters)
         case _:
-            return _contribute(state, moved, event, now)
+            return contribute(state, moved, event, now)
 
 
 def _plan(
     state: Discussion, moved: Discussion, event: Spoken, parameters: PlanProposed, now: datetime
 ) -> Discussion:
-    expected = state.round + 1
-    violations = state.violations
-    if parameters.round != expected:
-        violations += (f"plan {event.message.msg_id}: expected round {expected}, says {parameters.round}",)
-    if (
-        isinstance(parameters, PlanRevised)
-        and state.plan is not None
-        and parameters.supersedes != state.plan.msg_id
-    ):
-        violations += (f"plan {event.message.msg_id}: does not supersede {state.plan.msg_id}",)
     limits = parameters.limits if state.plan is None else state.limits
     plan = CurrentPlan(
         msg_id=event.message.msg_id,
         digest=event.digest,
         plan=parameters.plan,
-        round=expected,
+        round=state.round + 1,
         opened_at=now,
         window_s=limits.window_s,
         deadline=now + timedelta(seconds=limits.window_s),
         reviewers=parameters.reviewers,
     )
-    return replace(
+    planned = replace(
         moved,
         plan=plan,
-        round=expected,
+        round=plan.round,
         limits=limits,
         plan_digests=(*state.plan_digests, event.digest),
-        violations=violations,
         verdict=None,
+        verdict_text="",
     )
+    return _blame(planned, faults_of_plan(state, event.message.msg_id, parameters))
 
 
 def _reopen(moved: Discussion, now: datetime) -> Discussion:
@@ -222,112 +226,11 @@ def _reopen(moved: Discussion, now: datetime) -> Discussion:
     return replace(moved, plan=replace(moved.plan, opened_at=now, deadline=deadline))
 
 
-def _contribute(state: Discussion, moved: Discussion, event: Spoken, now: datetime) -> Discussion:
-    message, parameters = event.message, event.message.parameters
-    _check_plan_digest(state, message)
-    moved = _join(moved, event)
-    if isinstance(parameters, Answer) and message.parent_id is not None:
-        moved = replace(moved, answered=moved.answered | {message.parent_id})
-    if event.by == "claimant":
-        return moved
-    closing = state.closing
-    if closing is not None:
-        return _dispute(moved, closing, event)
-    contribution = Contribution(
-        msg_id=message.msg_id,
-        digest=event.digest,
-        node_id=message.node_id,
-        query_type=message.query_type,
-        round=state.round,
-        at=now,
-        text=message.content.text,
-        parameters=parameters,
-        parent_id=message.parent_id,
-    )
-    moved = replace(moved, contributions=(*moved.contributions, contribution))
-    if isinstance(parameters, Objection):
-        moved = replace(moved, objections=(*moved.objections, _objection(contribution, parameters)))
-    if isinstance(parameters, Reviewing):
-        moved = _extend(moved, parameters, now)
-    return moved
-
-
-def _check_plan_digest(state: Discussion, message: MetaMessage) -> None:
-    parameters = message.parameters
-    digest = (
-        parameters.plan_digest if isinstance(parameters, PlanAnswer | ClarificationNeeded | Answer) else None
-    )
-    current = None if state.plan is None else state.plan.digest
-    if digest is None or digest == current:
-        return
-    reason = "late" if digest in state.plan_digests else "other_plan"
-    raise IllegalEventError(
-        reason,
-        f"{message.query_type} {message.msg_id} by {message.node_id}: answers plan {digest[:12]}, "
-        f"under discussion is {(current or 'none')[:12]}; ignored",
-    )
-
-
-def _join(moved: Discussion, event: Spoken) -> Discussion:
-    node = event.message.node_id
-    if event.by != "participant" or node in moved.participants:
-        return moved
-    return replace(moved, participants=(*moved.participants, node))
-
-
-def _dispute(moved: Discussion, closing: ClosedRound, event: Spoken) -> Discussion:
-    parameters = event.message.parameters
-    if not isinstance(parameters, Objection) or parameters.rule != LEFT_OUT:
-        raise IllegalEventError(
-            "late", f"{event.message.query_type} {event.message.msg_id}: the round is closed; ignored"
-        )
-    disputed = replace(closing, disputed=(*closing.disputed, event.message.msg_id))
-    return replace(moved, rounds=(*moved.rounds[:-1], disputed))
-
-
-def _objection(contribution: Contribution, parameters: Objection) -> ObjectionState:
-    return ObjectionState(
-        msg_id=contribution.msg_id,
-        digest=contribution.digest,
-        node_id=contribution.node_id,
-        severity=parameters.severity,
-        reason=parameters.reason or contribution.text,
-        rule=parameters.rule,
-        round=contribution.round,
-        status="open",
-    )
-
-
-def _extend(moved: Discussion, parameters: Reviewing, now: datetime) -> Discussion:
-    plan = moved.plan
-    if plan is None:
-        return moved
-    latest = plan.opened_at + timedelta(seconds=2 * plan.window_s)
-    wanted = now + timedelta(seconds=parameters.eta_s) if parameters.eta_s else latest
-    return replace(moved, plan=replace(plan, deadline=max(plan.deadline, min(latest, wanted))))
-
-
 def _close_round(
     state: Discussion, moved: Discussion, event: Spoken, parameters: RoundClosed, now: datetime
 ) -> Discussion:
     if state.closing is not None or state.plan is None:
         raise IllegalEventError("illegal", f"{state.issue}: round {state.round} is closed already; ignored")
-    expected = account_for(state)
-    violations = list(state.violations)
-    if parameters.plan_digest != state.plan.digest or parameters.round != state.round:
-        violations.append(
-            f"round_closed {event.message.msg_id}: is not about round {state.round} and its plan"
-        )
-    listed = {w.digest for w in parameters.weighed}
-    violations += [
-        f"round_closed {event.message.msg_id}: leaves out {w.query_type} {w.msg_id} by {w.node_id}"
-        for w in expected.weighed
-        if w.digest not in listed
-    ]
-    if parameters.next == "execute" and expected.next != "execute":
-        violations.append(
-            f"round_closed {event.message.msg_id}: goes on to execute, expected {expected.next}"
-        )
     closed = ClosedRound(
         round=state.round,
         digest=event.digest,
@@ -338,39 +241,17 @@ def _close_round(
         silent=parameters.silent,
         expected=frozenset(c.node_id for c in state.said()),
     )
-    return replace(
-        moved,
-        rounds=(*state.rounds, closed),
-        objections=settle_objections(state),
-        violations=tuple(violations),
-    )
+    moved = replace(moved, rounds=(*state.rounds, closed), objections=settle_objections(state))
+    return _blame(moved, faults_of_account(state, event.message.msg_id, parameters, now))
 
 
-def _countersign(state: Discussion, message: MetaMessage) -> Discussion:
-    parameters = message.parameters
-    if not isinstance(parameters, Countersigned):
-        raise IllegalEventError("illegal", f"{message.msg_id}: expected countersigned parameters; ignored")
-    for index, closed in enumerate(state.rounds):
-        if closed.digest == parameters.closed_digest:
-            signed = replace(closed, countersigned=closed.countersigned | {message.node_id})
-            return replace(state, rounds=(*state.rounds[:index], signed, *state.rounds[index + 1 :]))
-    raise IllegalEventError(
-        "other_plan", f"countersigned {message.msg_id}: signs an account that is not ours; ignored"
-    )
-
-
-def _start(state: Discussion, moved: Discussion, parameters: ExecutionStarted) -> Discussion:
-    closing = state.closing
-    agreed = closing is not None and closing.next == "execute" and not closing.disputed
-    if state.phase is Phase.EXECUTING:
-        return moved
-    allowed = state.verdict == "proceed" if state.phase is Phase.ESCALATED else agreed
-    violations = state.violations
-    if not allowed:
-        violations += (f"execution_started in {state.phase} of round {state.round} without an agreed plan",)
-    if state.plan is None or parameters.plan_digest != state.plan.digest:
-        violations += ("execution_started names another plan than the one under discussion",)
-    return replace(moved, violations=violations)
+def _obey(moved: Discussion, parameters: HumanVerdict, text: str) -> Discussion:
+    digest = sha256_hex(parameters.signed.encode())
+    if digest in moved.verdicts:
+        raise IllegalEventError("repeated", f"{moved.issue}: this verdict was obeyed before; ignored")
+    obeyed = replace(moved, verdict=parameters.verdict, verdict_text=text, verdicts=moved.verdicts | {digest})
+    # a human who asks for another round grants it the time as well
+    return replace(obeyed, deliberated_s=0.0) if parameters.verdict == "revise" else obeyed
 
 
 def _end(state: Discussion, moved: Discussion, parameters: DiscussionClosed) -> Discussion:
@@ -390,7 +271,12 @@ def _end(state: Discussion, moved: Discussion, parameters: DiscussionClosed) -> 
 def _bite(state: Discussion, fact: SafeguardBit) -> Discussion:
     flooded = fact.safeguard == "messages_per_round" and fact.node_id
     ejected = state.ejected | {fact.node_id} if flooded else state.ejected
-    return replace(state, safeguards=(*state.safeguards, (fact.safeguard, fact.node_id)), ejected=ejected)
+    bitten = replace(state, safeguards=(*state.safeguards, (fact.safeguard, fact.node_id)), ejected=ejected)
+    return _blame(bitten, faults_of_bite(state, fact))
+
+
+def _blame(state: Discussion, faults: Iterable[str]) -> Discussion:
+    return replace(state, violations=(*state.violations, *faults))
 
 
 def _enter(before: Discussion, after: Discussion, now: datetime) -> Discussion:
@@ -398,7 +284,7 @@ def _enter(before: Discussion, after: Discussion, now: datetime) -> Discussion:
         return after
     return replace(
         after,
-        deliberated_s=before.deliberated(now) if before.phase in DELIBERATING else before.deliberated_s,
+        deliberated_s=before.deliberated(now) if before.phase in DELIBERATING else after.deliberated_s,
         phase_since=now,
         phases=(*before.phases, (after.phase.value, now)),
     )

@@ -20,6 +20,7 @@ TRANSITIONS: Final[dict[tuple[Phase, str], Phase]] = {
     (P.LISTENING, "escalation"): P.ESCALATED,
     (P.LISTENING, "discussion_closed:abandoned"): P.ABANDONED,
     (P.LISTENING, "round_closed:revise"): P.REVISING,
+    (P.REVISING, "contribution"): P.REVISING,
     (P.REVISING, "plan_revised"): P.LISTENING,
     (P.REVISING, "escalation"): P.ESCALATED,
     (P.REVISING, "discussion_closed:abandoned"): P.ABANDONED,
