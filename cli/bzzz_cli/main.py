@@ -30,17 +30,17 @@ def fail(error: Exception) -> NoReturn:
     raise typer.Exit(EXIT_USAGE if isinstance(error, UsageError | ManifestError) else EXIT_FAILED)
 
 
-def _duration(text: str) -> timedelta:
+def _duration(option: str, text: str) -> timedelta:
     try:
         return parse_duration(text)
     except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
+        raise UsageError(f"{option}: {error}, came {text!r}") from error
 
 
 def _failpoint(text: str) -> tuple[str, str]:
     node, separator, point = text.partition("=")
     if not separator:
-        raise typer.BadParameter("expected NODE=POINT")
+        raise UsageError(f"--failpoint: expected NODE=POINT, came {text!r}")
     return node, point
 
 
@@ -84,17 +84,9 @@ def local(
     model: Annotated[
         str | None, typer.Option(help="Model in place of the manifest's, e.g. anthropic:claude-opus-4.")
     ] = None,
-    timeout: Annotated[
-        timedelta,
-        typer.Option(
-            parser=_duration, help="Longest run with --once.", metavar="DURATION", show_default="20m"
-        ),
-    ] = timedelta(minutes=20),
+    timeout: Annotated[str, typer.Option(help="Longest run with --once.", metavar="DURATION")] = "20m",
     window: Annotated[
-        timedelta | None,
-        typer.Option(
-            parser=_duration, help="Objection window in place of the manifest's.", metavar="DURATION"
-        ),
+        str | None, typer.Option(help="Objection window in place of the manifest's.", metavar="DURATION")
     ] = None,
     state: Annotated[
         Path | None,
@@ -128,8 +120,8 @@ def local(
             once=once,
             report=report,
             model=model,
-            timeout=timeout,
-            window=window,
+            timeout=_duration("--timeout", timeout),
+            window=None if window is None else _duration("--window", window),
             state=state,
             keep=keep,
             github_record=github_record,
