@@ -163,7 +163,7 @@ class GitHubClient:
         finally:
             self._metrics.requests.labels(method, kind, outcome).inc()
         remaining = answered.get("x-ratelimit-remaining")
-        if remaining is not None and str(remaining).isdigit():
+        if remaining is not None and str(remaining).isdecimal():
             self._metrics.remaining.set(float(remaining))
         return read_answer(
             method,

@@ -59,7 +59,7 @@ class RefusedError(PermanentError):
     def says(self, *words: str) -> bool:
         """Say whether GitHub's words contain all of these, whatever the case."""
         reason = self.reason.lower()
-        return all(word in reason for word in words)
+        return all(word.lower() in reason for word in words)
 
 
 class MalformedAnswerError(PermanentError):

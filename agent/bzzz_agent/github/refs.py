@@ -101,11 +101,8 @@ class ClaimRefStore:
         for space in self._spaces():
             refs, news = await self._matching(space)
             changed |= news
-            prefix = f"refs/{space}/issue-"
-            for ref in refs:
-                number = ref.ref.removeprefix(prefix)
-                if ref.ref.startswith(prefix) and number.isdigit() and int(number) in wanted:
-                    found[int(number)] = ref.object.sha
+            names = {f"refs/{space}/issue-{issue}": issue for issue in wanted}
+            found |= {names[ref.ref]: ref.object.sha for ref in refs if ref.ref in names}
             if refs:
                 self._space = space
                 break
@@ -127,6 +124,8 @@ class ClaimRefStore:
                 try:
                     await self._write(record.issue, tip, new)
                 except RefusedError as refusal:
+                    if refusal.says("reference does not exist") and not unclear:  # somebody deleted it
+                        raise OvertakenError(record.issue, None) from refusal
                     # "Exists" or "not a fast forward": the ref has left the tip, nothing is left to write.
                     writing = refusal.says("object does not exist")
                 except RetryableError as error:

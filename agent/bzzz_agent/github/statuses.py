@@ -104,7 +104,7 @@ def _limit_delay_s(
     if after is not None:
         return after
     reset = headers.get("x-ratelimit-reset", "")
-    if headers.get("x-ratelimit-remaining") == "0" and reset.isdigit():
+    if headers.get("x-ratelimit-remaining") == "0" and reset.isdecimal():
         # The server's own clock, where it tells: ours may be off.
         return max(1.0, float(reset) - _server_time(headers, now))
     if status == 429 or "rate limit" in message.lower() or "abuse" in message.lower():
@@ -114,7 +114,7 @@ def _limit_delay_s(
 
 def _retry_after_s(headers: Mapping[str, str], now: Callable[[], float]) -> float | None:
     value = headers.get("retry-after", "").strip()
-    if value.isdigit():
+    if value.isdecimal():
         return min(float(value), 86_400.0)
     try:
         return (

@@ -25,7 +25,7 @@ _MARKER_ID: Final = re.compile(r"[A-Za-z0-9._:/-]{1,120}")
 
 def harmless(foreign: str, *, limit: int = 4000) -> str:
     """Return foreign text that mentions and references nothing and holds no HTML comment, at most `limit` long."""
-    text = foreign.replace("\x00", "").replace("<!--", "&lt;!--")
+    text = foreign.encode("utf-8", "replace").decode().replace("\x00", "").replace("<!--", "&lt;!--")
     for linked in (_MENTION, _REFERENCE, _CLOSING_LINK):
         text = linked.sub(lambda match: match.group() + _ZERO_WIDTH, text)
     return text if len(text) <= limit else text[: limit - 1] + "…"

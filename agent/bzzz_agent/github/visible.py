@@ -8,6 +8,7 @@ from __future__ import annotations
 from urllib.parse import quote
 
 import structlog
+import trio
 
 from bzzz_agent.github.answers import Comment, Issue, read, read_list
 from bzzz_agent.github.client import GitHubClient
@@ -15,8 +16,9 @@ from bzzz_agent.github.errors import (
     ForbiddenError,
     MalformedAnswerError,
     NotFoundError,
+    RateLimitedError,
     RefusedError,
-    RetryableError,
+    UnavailableError,
 )
 from bzzz_agent.github.text import marker, with_marker
 from hmmm.claims import ClaimRecord
@@ -24,6 +26,9 @@ from hmmm.eligibility import CLAIMED_LABEL, NEEDS_HUMAN_LABEL, IssueFacts
 
 _COMMENT_PAGES = 10
 """Pages of 100 looked through for an own comment; an issue with more is noted in docs/claims.md."""
+
+_COMMENT_TRIES = 4
+_LAG_PAUSES_S = (0.2, 0.5, 1.0)
 
 log = structlog.get_logger(__name__)
 
@@ -85,19 +90,32 @@ class Visible:
         known = await self._find_comment(number, identifier)
         if known is not None:
             return known
-        try:
-            answer = await self._client.request(
-                "POST",
-                f"{self._issues}/{number}/comments",
-                kind="comment.create",
-                body={"body": with_marker(text, identifier)},
-                repeatable=False,
-            )
-        except RetryableError:
-            known = await self._find_comment(number, identifier)
-            if known is None:
-                raise
-            return known
+        for _ in range(_COMMENT_TRIES):
+            try:
+                return await self._post_comment(number, with_marker(text, identifier))
+            except RateLimitedError as limited:  # refused before it was applied
+                if limited.delay_s > self._client.settings.patience_s:
+                    raise
+                await trio.sleep(limited.delay_s)
+            except UnavailableError as unclear:
+                # Comments have no compare-and-set: give a reading that lags the time to show ours.
+                for pause_s in _LAG_PAUSES_S:
+                    await trio.sleep(max(pause_s, min(unclear.delay_s, self._client.settings.patience_s)))
+                    known = await self._find_comment(number, identifier)
+                    if known is not None:
+                        return known
+        raise UnavailableError(
+            f"comment {identifier} on issue {number}: GitHub does not take it; try again later"
+        )
+
+    async def _post_comment(self, number: int, body: str) -> Comment:
+        answer = await self._client.request(
+            "POST",
+            f"{self._issues}/{number}/comments",
+            kind="comment.create",
+            body={"body": body},
+            repeatable=False,
+        )
         return read(Comment, answer.data, what="comment")
 
     async def _find_comment(self, number: int, identifier: str) -> Comment | None:
