@@ -14,6 +14,8 @@ from typing import Any
 
 import httpx
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from prometheus_client import CollectorRegistry
 
 from bzzz_agent.github import (
@@ -99,16 +101,23 @@ class GitHubServer:
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[GitHubServer]:
     folder = tmp_path_factory.mktemp("github")
+    key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+    (folder / "app.pem").write_bytes(
+        key.private_bytes(Encoding.PEM, PrivateFormat.TraditionalOpenSSL, NoEncryption())
+    )
+    app = {"appId": 77, "slug": "bzzz-app", "installationId": 7001, "account": "acme"}
     users = [{"login": "owner", "token": "token-owner", "permission": "admin"}]
     users += [{"login": login, "token": f"token-{login}", "permission": "write"} for login in WRITERS]
     users += [{"login": "reader", "token": "token-reader", "permission": "read"}]
     config = {
         "stateDir": str(folder / "state"),
         "users": users,
+        "apps": [app | {"privateKeyFile": str(folder / "app.pem")}],
         "repositories": [
             {"name": REPOSITORY},
             {"name": "acme/plain", "drafts": False},
             {"name": "acme/many"},
+            {"name": "acme/narrow"},
         ],
         "limits": {"requestsPerHour": 1_000_000, "anonymousPerHour": 1_000_000},
         "record": str(folder / "record.jsonl"),

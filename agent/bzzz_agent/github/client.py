@@ -18,13 +18,13 @@ import stamina
 import trio
 from github import Github
 from github.GithubException import GithubException
+from jwt import PyJWTError
 
 from bzzz_agent.github.answers import Account, read
-from bzzz_agent.github.credentials import read_credential
+from bzzz_agent.github.credentials import Credential, read_credential
 from bzzz_agent.github.errors import (
     RetryableError,
     UnauthorizedError,
-    UnavailableError,
 )
 from bzzz_agent.github.metrics import GitHubMetrics
 from bzzz_agent.github.settings import GitHubSettings
@@ -45,7 +45,8 @@ class GitHubClient:
         self._turn = trio.CapacityLimiter(1)
         self._writing = trio.Lock()
         self._next_write_s = 0.0
-        self._github = self._connect()
+        self._credential = read_credential(settings)
+        self._github = self._connect(self._credential)
         self._login: str | None = settings.account
         self._login_known = settings.account is not None or settings.app is not None
 
@@ -69,8 +70,8 @@ class GitHubClient:
 
         try:
             return await trio.to_thread.run_sync(current, limiter=self._turn, abandon_on_cancel=True)
-        except (requests.RequestException, GithubException) as error:
-            raise UnavailableError(f"GitHub: no installation token: {type(error).__name__}") from error
+        except (requests.RequestException, GithubException, PyJWTError, ValueError) as error:
+            raise without_answer("POST", "/app/installations", error) from error
 
     async def request(
         self,
@@ -135,12 +136,11 @@ class GitHubClient:
         try:
             return self._send_once(method, path, kind, body, headers)
         except UnauthorizedError:
-            fresh = self._connect()  # the credential's file may have been rotated since
-            if fresh.requester.auth == self._github.requester.auth:
-                fresh.close()
+            fresh = read_credential(self.settings)
+            if fresh.digest == self._credential.digest:
                 raise
-            self._github.close()
-            self._github = fresh
+            self._github.close()  # the credential's file was rotated since
+            self._credential, self._github = fresh, self._connect(fresh)
             return self._send_once(method, path, kind, body, headers)
 
     def _send_once(
@@ -155,6 +155,7 @@ class GitHubClient:
         except (
             requests.RequestException,
             GithubException,
+            PyJWTError,
             RuntimeError,
             AssertionError,
             ValueError,
@@ -174,9 +175,9 @@ class GitHubClient:
             expects_json=headers["Accept"] == _JSON,
         )
 
-    def _connect(self) -> Github:
+    def _connect(self, credential: Credential) -> Github:
         return Github(
-            auth=read_credential(self.settings),
+            auth=credential.auth,
             base_url=self.settings.api_url.rstrip("/"),
             timeout=max(1, round(self.settings.timeout_s)),
             user_agent="bzzz-agent",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -9,6 +10,7 @@ from github import Auth
 
 from bzzz_agent.github.errors import UnauthorizedError
 from bzzz_agent.github.settings import GitHubSettings
+from hmmm.envelope import sha256_hex
 
 _MAX_SECRET_BYTES: Final = 16 * 1024
 
@@ -21,16 +23,30 @@ APP_PERMISSIONS: Final = {
 """Asked for explicitly: PyGithub's default `{}` grants nothing (facts: github)."""
 
 
-def read_credential(settings: GitHubSettings) -> Auth.Auth:
+@dataclass(frozen=True)
+class Credential:
+    """How to sign in, and a digest of the secret that tells whether its file has changed."""
+
+    auth: Auth.Auth
+    digest: str
+
+
+def read_credential(settings: GitHubSettings) -> Credential:
     """Read the configured credential.
 
     Raises UnauthorizedError, naming the file, when it is missing or empty.
     """
     if settings.app is not None:
-        app = Auth.AppAuth(settings.app.app_id, _read_secret(settings.app.private_key_file))
-        return app.get_installation_auth(settings.app.installation_id, token_permissions=APP_PERMISSIONS)
-    assert settings.token_file is not None, "settings are validated"
-    return Auth.Token(_read_secret(settings.token_file))
+        secret = _read_secret(settings.app.private_key_file)
+        app = Auth.AppAuth(settings.app.app_id, secret)
+        auth: Auth.Auth = app.get_installation_auth(
+            settings.app.installation_id, token_permissions=APP_PERMISSIONS
+        )
+    else:
+        assert settings.token_file is not None, "settings are validated"
+        secret = _read_secret(settings.token_file)
+        auth = Auth.Token(secret)
+    return Credential(auth, sha256_hex(secret.encode()))
 
 
 def _read_secret(path: Path) -> str:

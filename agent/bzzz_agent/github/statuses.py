@@ -14,6 +14,7 @@ from typing import Any, Final, cast
 
 import requests
 from github.GithubException import GithubException
+from jwt import PyJWTError
 
 from bzzz_agent.github.errors import (
     ForbiddenError,
@@ -139,6 +140,8 @@ def without_answer(method: str, path: str, error: Exception) -> GitHubError:
         if status is not None and status < 500 and status != 429:  # pyright: ignore[reportUnnecessaryComparison]
             return UnauthorizedError(f"{what}: GitHub gave no installation token: {status}", status=status)
         return UnavailableError(f"{what}: no installation token yet: {status}", status=status)
+    if isinstance(error, PyJWTError):
+        return UnauthorizedError(f"{what}: expected the App's private key (PEM, RSA): {type(error).__name__}")
     if isinstance(error, requests.RequestException):
         return UnavailableError(f"{what}: no answer: {type(error).__name__}")
     return PermanentError(f"{what}: {excerpt(str(error) or type(error).__name__)}; check apiUrl")
