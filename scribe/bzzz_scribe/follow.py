@@ -38,6 +38,7 @@ class Follower:
     async def run(self) -> None:
         """Follow until cancelled."""
         failures = 0
+        self._keeper.outbox.on_rewind = self._wake
         while True:
             try:
                 async with trio.open_nursery() as nursery:
@@ -58,10 +59,13 @@ class Follower:
             failures += 1
             await trio.sleep(pause)
 
+    def _wake(self) -> None:
+        self._grown.set()
+
     async def _listen(self) -> None:
         async with self._archive.growth() as growth:
             async for _ in growth:
-                self._grown.set()
+                self._wake()
         raise ArchiveAwayError("archive /v1/stream: ended")
 
     async def _catch_up(self) -> None:

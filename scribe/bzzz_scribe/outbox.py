@@ -6,6 +6,7 @@ documents are kept here and written again, blocks are read again from the archiv
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final
 
 import structlog
@@ -38,6 +39,8 @@ class Outbox:
         self._positions: dict[str, int] = {}
         self._wake = trio.Event()
         self._writing = trio.Lock()
+        self.on_rewind: Callable[[], None] = _nothing
+        """Called when positions step back, so that whoever reads logs begins at once."""
 
     async def load(self) -> None:
         """Take over what the store holds, so that the same again is not written. Raises StoreError."""
@@ -53,6 +56,7 @@ class Outbox:
     def restart(self, log_key: str) -> None:
         """Have a log read again from its first block."""
         self._positions[log_key] = 0
+        self.on_rewind()
         self._blocks = [block for block in self._blocks if block.log_key != log_key]
 
     def put_block(self, block: Block) -> None:
@@ -127,3 +131,8 @@ class Outbox:
         self._dirty_discussions = set(self._discussions)
         self._dirty_cards = set(self._cards)
         self._wake.set()
+        self.on_rewind()
+
+
+def _nothing() -> None:
+    """Nobody reads yet."""
