@@ -143,6 +143,7 @@ class Claimant:
         self.owner = LogOwner(node.node_id, node.key.key_id, hive.name, hive.key.public)
         self.observer = LogObserver(self.owner)
         self.sent: list[Signed] = []
+        self.heard: list[Signed] = []
         self._ids = 0
 
     @property
@@ -305,6 +306,7 @@ class Claimant:
 
     def hear_signed(self, signed: Signed, node: Node, **fields: Any) -> Entry:
         """Log a message as received, vouched for by a node's card."""
+        self.heard.append(signed)
         return self.record(
             MessageReceived(
                 topic=issue_topic(self.issue.number),
@@ -427,7 +429,7 @@ class Sealed:
 
 
 def evidence_of(claimant: Claimant, *, length: int | None = None, **bundle: Any) -> Sealed:
-    """Make statement, bundle and pull request of a sealed discussion, with the proof at `length` (default: the seal)."""
+    """Make statement, bundle and pull request of a sealed discussion, the proof at `length` (default: the seal)."""
     sealed_seq, sealed = next(
         (entry.seq, EvidenceSealed.from_object(entry.record.data, what="seal"))
         for entry in reversed(claimant.entries)
