@@ -140,5 +140,44 @@ def local(
     _kept(work)
 
 
+@app.command()
+def verify(
+    url: Annotated[str | None, typer.Argument(metavar="[PR_URL]", help="The pull request's address.")] = None,
+    bundle: Annotated[
+        Path | None, typer.Option(help="Evidence bundle, instead of the one behind the transcript.")
+    ] = None,
+    pr: Annotated[
+        Path | None, typer.Option(help="Pull request as GitHub's API gives it: offline, with --bundle.")
+    ] = None,
+    hive_key: Annotated[
+        str | None,
+        typer.Option(help="The hive's public key in hex, or a file with it. Default: .bzzz/hive.pub."),
+    ] = None,
+    diff: Annotated[Path | None, typer.Option(help="The pull request's diff, offline.")] = None,
+    revocations: Annotated[Path | None, typer.Option(help="Signed revocations to go by, offline.")] = None,
+    api_url: Annotated[str | None, typer.Option(help="GitHub API of the pull request's host.")] = None,
+) -> None:
+    """Check a pull request's evidence: from the pinned hive key to its commit, a line a link.
+
+    Exit code 0 if everything holds, 1 at the first link that does not, 2 for wrong use.
+    GITHUB_TOKEN is used for github.com, and for another host only with --api-url.
+    """
+    from bzzz_cli.verify.command import verify as walk
+    from bzzz_cli.verify.material import offline
+    from bzzz_cli.verify.online import online
+
+    try:
+        if url is not None and not (pr or diff or revocations):
+            material = online(url, api_url=api_url, hive_key=hive_key, bundle=bundle)
+        elif url is None and bundle is not None and pr is not None:
+            material = offline(bundle, pr, hive_key, diff, revocations)
+        else:
+            raise UsageError("expected either PR_URL, or --bundle and --pr (see --help)")
+        code = walk(material, print)
+    except (BzzzError, ManifestError) as error:
+        fail(error)
+    raise typer.Exit(code)
+
+
 if __name__ == "__main__":
     app()

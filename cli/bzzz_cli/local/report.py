@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +11,10 @@ from typing import Any, cast
 from bzzz_agent.github.client import GitHubClient
 from bzzz_cli.local.outcome import Account
 from bzzz_cli.local.status import ScribeClient, StatusError
+from hmmm.errors import EvidenceError
+from hmmm.evidence import parse_evidence_block
 
 DIFF = "application/vnd.github.diff"
-TRANSCRIPT = re.compile(r"(https?://[^\s)>\"'\]]+/logs/[0-9a-f]{64}/[A-Za-z0-9_-]{8,128})")
-"""The transcript's link in a pull request's body (architecture §8)."""
 
 
 @dataclass(frozen=True)
@@ -46,11 +45,9 @@ async def gather(client: GitHubClient, scribe: ScribeClient, account: Account) -
     api = (await client.request("GET", path, kind="pull.read")).data
     diff = (await client.request("GET", path, kind="pull.diff", accept=DIFF)).text
     fields = cast("dict[str, Any]", api) if isinstance(api, dict) else {}
-    transcript = transcript_link(str(fields.get("body") or ""))
-    bundle, problem = None, ""
-    if transcript is None:
-        problem = "its body has no transcript link"
-    else:
+    transcript, problem = transcript_link(str(fields.get("body") or ""))
+    bundle = None
+    if transcript is not None:
         try:
             bundle = await scribe.read(f"{transcript}/bundle.json")
         except StatusError as error:
@@ -59,10 +56,12 @@ async def gather(client: GitHubClient, scribe: ScribeClient, account: Account) -
     return PullRequestReport(number, url, title, fields, diff, transcript, bundle, problem)
 
 
-def transcript_link(body: str) -> str | None:
-    """Return the transcript's link in a pull request's body."""
-    found = TRANSCRIPT.search(body)
-    return None if found is None else found.group(1)
+def transcript_link(body: str) -> tuple[str | None, str]:
+    """Return the transcript's link in a pull request's text, or why there is none."""
+    try:
+        return parse_evidence_block(body).transcript_url, ""
+    except EvidenceError as error:
+        return None, str(error)
 
 
 def write_report(

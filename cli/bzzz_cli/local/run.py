@@ -15,7 +15,7 @@ from typing import Final
 import trio
 from rich.console import Console
 
-from bzzz_cli.errors import EXIT_FAILED, CommandError, UsageError
+from bzzz_cli.errors import EXIT_FAILED, CommandError, ComponentError, UsageError
 from bzzz_cli.local.config import Folders
 from bzzz_cli.local.hive import LocalHive, RunningHive, locked
 from bzzz_cli.local.outcome import Account, all_final, exit_code
@@ -58,6 +58,9 @@ def _folders(options: LocalOptions, plan: HivePlan) -> Generator[Folders]:
                     f"--state {state}: expected a new folder for a hive on the local GitHub server"
                 )
             yield Folders(state=state, scratch=scratch)
+    except ComponentError:
+        temporary = False  # the error names the logs in there
+        raise
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
         if temporary:
