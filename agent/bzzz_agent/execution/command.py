@@ -1,0 +1,82 @@
+"""The executor `command`: any coding tool, told what to do by two JSON files (architecture §9)."""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import trio
+
+from bzzz_agent.execution.runner_client import Runner, RunResult
+from bzzz_agent.execution.task import OnProgress, Task
+
+ISSUE_FILE: Final = "BZZZ_ISSUE_FILE"
+PLAN_FILE: Final = "BZZZ_PLAN_FILE"
+PROGRESS_EVERY_S: Final = 1.0
+
+_REFERENCE: Final = re.compile(r"\$\$|\$\(([A-Za-z_][A-Za-z0-9_]*)\)")
+_REPOSITORY: Final = (
+    "git init -q . && git add -A && "
+    "git -c user.name=base -c user.email=base@localhost commit -q -m base || true"
+)
+"""Many coding tools want a git repository around them. This one is theirs to play with: it never leaves."""
+
+
+def expand(argv: Sequence[str], env: Mapping[str, str]) -> list[str]:
+    """Replace $(NAME) as Kubernetes does in a container's command: $$ is a $, unknown names stay as they are."""
+
+    def replaced(match: re.Match[str]) -> str:
+        name = match.group(1)
+        return "$" if name is None else env.get(name, match.group(0))
+
+    return [_REFERENCE.sub(replaced, argument) for argument in argv]
+
+
+def shown(argv: Sequence[str]) -> str:
+    """Return a command line as people read it, short."""
+    text = shlex.join(argv)
+    return text if len(text) <= 200 else text[:199] + "…"
+
+
+async def make_repository(runner: Runner) -> None:
+    """Make a throw-away git repository of the checkout, where the workspace has git."""
+    await runner.run(["sh", "-c", _REPOSITORY], timeout_s=60, output_limit=4096)
+
+
+async def run_command(
+    runner: Runner,
+    argv: Sequence[str],
+    task: Task,
+    plan: Mapping[str, Any],
+    *,
+    timeout_s: float,
+    on_progress: OnProgress | None = None,
+) -> RunResult:
+    """Run a command in the checkout that is there, with the issue and the plan as files beside it."""
+    env = {
+        ISSUE_FILE: await runner.put_file("issue.json", _json(task.to_object())),
+        PLAN_FILE: await runner.put_file("plan.json", _json(plan)),
+    }
+    progress = _Progress(on_progress) if on_progress is not None else None
+    return await runner.run(expand(argv, env), env=env, timeout_s=timeout_s, on_output=progress)
+
+
+def _json(value: Mapping[str, Any]) -> bytes:
+    return json.dumps(value, ensure_ascii=False, indent=1).encode(errors="replace")
+
+
+class _Progress:
+    """Passes the last line of output on, at most once a second."""
+
+    def __init__(self, tell: OnProgress) -> None:
+        self._tell = tell
+        self._next = trio.current_time()
+
+    async def __call__(self, chunk: bytes) -> None:
+        lines = [line for line in chunk.decode(errors="replace").splitlines() if line.strip()]
+        if lines and trio.current_time() >= self._next:
+            self._next = trio.current_time() + PROGRESS_EVERY_S
+            await self._tell(lines[-1][:200])

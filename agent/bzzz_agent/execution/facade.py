@@ -1,0 +1,230 @@
+"""Everything that a claimant does with code: plan, execute, test, commit, push."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import structlog
+import trio
+
+from bzzz_agent.execution.builtin import Builtin
+from bzzz_agent.execution.clone import Clone
+from bzzz_agent.execution.command import make_repository, run_command, shown
+from bzzz_agent.execution.errors import ExecutionError, LimitExceededError
+from bzzz_agent.execution.git import Remote
+from bzzz_agent.execution.limits import Meter, expect_success
+from bzzz_agent.execution.patch import PatchRules
+from bzzz_agent.execution.planning import Planning, plan_object
+from bzzz_agent.execution.runner_client import Runner
+from bzzz_agent.execution.settings import ExecutionSettings
+from bzzz_agent.execution.task import Executed, Feedback, OnProgress, Task, TestOutcome
+from bzzz_agent.execution.testing import run_tests
+from bzzz_agent.execution.workbench import checked_out
+from bzzz_agent.reasoning.model import ReasoningModel
+from bzzz_agent.reasoning.usage import Budget, Usage
+from hmmm.plan import Plan
+
+log = structlog.get_logger("bzzz.agent.execution")
+
+GitToken = Callable[[], Awaitable[str]]
+
+
+def branch_of(number: int) -> str:
+    """Return the head branch of an issue, the same for every epoch (architecture §7)."""
+    return f"bzzz/issue-{number}"
+
+
+@dataclass(frozen=True)
+class _Work:
+    """How an executor described what it did."""
+
+    output_tail: str
+    notes: str
+
+
+class Execution:
+    """The agent's hands. What they leave in a workspace counts once it has passed the checks on git's tree."""
+
+    def __init__(
+        self,
+        settings: ExecutionSettings,
+        runner: Runner,
+        model: ReasoningModel | None,
+        git_token: GitToken | None = None,
+    ) -> None:
+        self._settings, self._runner, self._model, self._git_token = settings, runner, model, git_token
+        self._rules = PatchRules(
+            settings.patch_bytes, settings.max_files, settings.protected_paths, settings.outside_footprint
+        )
+        self._clones: dict[str, Clone] = {}
+        self._meters: dict[tuple[str, int, int], Meter] = {}
+        self._preparing = trio.Lock()
+
+    async def plan(
+        self, task: Task, feedback: Feedback | None = None, on_progress: OnProgress | None = None
+    ) -> Plan:
+        """Make the first plan, or one that meets the feedback. Raises ExecutionError."""
+        clone = await self._clone_with(task)
+        planning = Planning(self._settings, clone, self._runner, self._rules, self._model)
+        return await planning.plan(task, feedback, self._meter(task), on_progress)
+
+    async def execute(self, task: Task, plan: Plan, on_progress: OnProgress | None = None) -> Executed:
+        """Carry an agreed plan out and return the change, checked; the same plan is not carried out twice.
+
+        Raises ExecutionError; PatchRefusedError says what of the result may not be committed, and why.
+        """
+        clone = await self._clone_with(task)
+        kept = self._kept(task, plan)
+        known = await self._known(clone, kept)
+        if known is not None:
+            return known
+        meter, started = self._meter(task), trio.current_time()
+        async with checked_out(clone, self._runner, task.base_sha) as checkout:
+            await make_repository(self._runner)
+            work = await self._work(task, plan, meter, on_progress)
+            patch = await checkout.collect(plan, self._rules)
+        executed = Executed(
+            patch=patch.diff,
+            tree_sha=patch.tree,
+            files=patch.files,
+            left_out=patch.reverted,
+            usage=meter.used,
+            seconds=trio.current_time() - started,
+            output_tail=work.output_tail,
+            notes=work.notes,
+        )
+        log.info(
+            "executed",
+            issue=f"{task.repository}#{task.number}",
+            files=len(patch.files),
+            bytes=len(patch.diff),
+        )
+        await trio.to_thread.run_sync(_keep, kept, task.base_sha, executed)
+        return executed
+
+    async def _work(self, task: Task, plan: Plan, meter: Meter, on_progress: OnProgress | None) -> _Work:
+        settings = self._settings
+        if settings.type == "command":
+            result = await run_command(
+                self._runner,
+                settings.command,
+                task,
+                plan_object(plan, None),
+                timeout_s=settings.timeout_s,
+                on_progress=on_progress,
+            )
+            expect_success(result, shown(settings.command), settings.timeout_s)
+            return _Work(result.tail, f"Made by the command {shown(settings.command)}.")
+        if self._model is None:
+            raise ExecutionError(
+                "no_model", "execution.type builtin needs spec.model; set it, or use a command"
+            )
+        builtin = Builtin(self._runner, self._model, task, plan, meter, settings.timeout_s, on_progress)
+        try:
+            with trio.fail_after(settings.timeout_s):
+                done = await builtin.execute()
+        except trio.TooSlowError as error:
+            raise LimitExceededError(
+                "time",
+                f"builtin: expected an end within {settings.timeout_s:.0f} s (execution.timeout); stopped",
+            ) from error
+        return _Work(done.said, done.notes)
+
+    async def test(self, task: Task, executed: Executed) -> TestOutcome:
+        """Run the repository's test command on what was executed. Raises ExecutionError where it cannot be run."""
+        clone = await self._clone_with(task)
+        settings = self._settings
+        outcome = await run_tests(clone, self._runner, executed.tree_sha, settings.test, settings.timeout_s)
+        log.info(
+            "tested",
+            issue=f"{task.repository}#{task.number}",
+            outcome=outcome.outcome,
+            seconds=outcome.seconds,
+        )
+        return outcome
+
+    async def commit(self, task: Task, executed: Executed, message: str, at: datetime) -> str:
+        """Commit the change on the task's base, dated `at`, and return the commit: the same change, message and moment
+        make the same one, so that a restarted agent makes no second."""
+        clone = await self._clone_with(task)
+        return await clone.commit(executed.tree_sha, task.base_sha, message, at, self._settings.author)
+
+    async def push(self, task: Task, head_sha: str, expected_old: str | None) -> None:
+        """Move the issue's branch on the remote from where it is expected (None: nowhere) to a commit.
+
+        Raises PushRefusedError when it is elsewhere, GitError.
+        """
+        clone = await self._clone_with(task)
+        await clone.push(await self._remote(task), head_sha, branch_of(task.number), expected_old)
+
+    def usage(self, task: Task) -> Usage:
+        """Return what this life of the agent has used of its model for an issue's claim."""
+        return self._meter(task).used
+
+    def _meter(self, task: Task) -> Meter:
+        key = (task.repository, task.number, task.epoch)
+        return self._meters.setdefault(key, Meter(Budget(self._settings.tokens, self._settings.usd)))
+
+    async def _remote(self, task: Task) -> Remote:
+        return Remote(task.clone_url, await self._git_token() if self._git_token is not None else None)
+
+    async def _clone_with(self, task: Task) -> Clone:
+        """Return the repository's clone, with the task's base in it."""
+        async with self._preparing:
+            clone = self._clones.get(task.repository)
+            if clone is None:
+                clone = Clone(
+                    self._settings.state_dir / "clones" / task.repository.replace("/", "__").lower()
+                )
+                await clone.prepare()
+                self._clones[task.repository] = clone
+            await clone.fetch(await self._remote(task), task.base_sha)
+        return clone
+
+    def _kept(self, task: Task, plan: Plan) -> Path:
+        issue = f"{task.repository}#{task.number}@{task.epoch} {task.base_sha}\n".encode()
+        name = hashlib.sha256(issue + plan.to_json()).hexdigest()
+        return self._settings.state_dir / "executed" / f"{name}.json"
+
+    async def _known(self, clone: Clone, kept: Path) -> Executed | None:
+        """Return what an earlier life of this agent made of the same plan, if its tree is still here."""
+        try:
+            found: dict[str, Any] = json.loads(await trio.Path(kept).read_text())
+            tree = str(found["tree_sha"])
+            if not await clone.has_tree(tree):
+                return None
+            diff = await clone.diff(str(found["base_sha"]), tree, self._settings.patch_bytes)
+        except (OSError, ValueError, KeyError):
+            return None
+        return Executed(
+            patch=diff,
+            tree_sha=tree,
+            files=tuple(found["files"]),
+            left_out=tuple(found["left_out"]),
+            seconds=float(found["seconds"]),
+            output_tail=str(found["output_tail"]),
+            notes=str(found["notes"]),
+        )
+
+
+def _keep(kept: Path, base: str, executed: Executed) -> None:
+    """Write down what was made of a plan; whole or not at all."""
+    data = {
+        "base_sha": base,
+        "tree_sha": executed.tree_sha,
+        "files": executed.files,
+        "left_out": executed.left_out,
+        "seconds": executed.seconds,
+        "output_tail": executed.output_tail,
+        "notes": executed.notes,
+    }
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    new = kept.with_suffix(".new")
+    new.write_text(json.dumps(data))
+    new.replace(kept)

@@ -1,0 +1,106 @@
+"""What goes into an execution and what comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+from bzzz_agent.reasoning.usage import Usage
+from hmmm.plan import Plan
+
+NARROWING: Final = frozenset({"footprint_overlap", "protected_path", "objection"})
+"""Kinds of feedback whose paths must not be in the next plan's footprint. Others (missing tests) name the paths
+that they are about, which stay."""
+
+OnProgress = Callable[[str], Awaitable[None]]
+"""Told what is being done, one line, at most once a second."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """One claimed issue, pinned to a commit. Title and body are untrusted text."""
+
+    repository: str
+    number: int
+    epoch: int
+    title: str
+    body: str
+    base_sha: str
+    clone_url: str
+    labels: tuple[str, ...] = ()
+
+    def to_object(self) -> dict[str, Any]:
+        """Return what a command finds in BZZZ_ISSUE_FILE."""
+        return {
+            "repository": self.repository,
+            "number": self.number,
+            "epoch": self.epoch,
+            "title": self.title,
+            "body": self.body,
+            "labels": list(self.labels),
+            "base_sha": self.base_sha,
+        }
+
+
+@dataclass(frozen=True)
+class FeedbackItem:
+    """One thing that was said about a plan."""
+
+    node_id: str
+    kind: str
+    """`objection`, `suggestion`, `verdict` (a human's), or the rule that objected, e.g. `footprint_overlap`."""
+    text: str
+    paths: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Feedback:
+    """What the next plan has to meet."""
+
+    items: tuple[FeedbackItem, ...]
+    previous: Plan | None = None
+
+    @property
+    def excluded(self) -> tuple[str, ...]:
+        """Paths and globs that the next plan must leave alone."""
+        return tuple(dict.fromkeys(p for item in self.items if item.kind in NARROWING for p in item.paths))
+
+    def to_object(self) -> dict[str, Any]:
+        """Return the part of BZZZ_PLAN_FILE that tells a command what was said about its plan."""
+        return {
+            "feedback": [
+                {"from": i.node_id, "kind": i.kind, "text": i.text, "paths": list(i.paths)}
+                for i in self.items
+            ],
+            "excluded": list(self.excluded),
+        }
+
+
+@dataclass(frozen=True)
+class Executed:
+    """A change that passed every check on its git tree, not yet committed."""
+
+    patch: bytes
+    """The diff from the base, as `git diff --binary` prints it."""
+    tree_sha: str
+    files: tuple[str, ...]
+    left_out: tuple[str, ...] = ()
+    """Files that were changed outside the footprint and put back."""
+    usage: Usage = field(default_factory=Usage)
+    seconds: float = 0.0
+    output_tail: str = ""
+    notes: str = ""
+    """What a reader of the pull request must know of how it was made, e.g. that a small model wrote it."""
+
+
+@dataclass(frozen=True)
+class TestOutcome:
+    """What the repository's own test command said."""
+
+    __test__ = False  # not a test case, whatever pytest makes of the name
+
+    outcome: Literal["passed", "failed", "timeout", "not_configured"]
+    exit_code: int | None = None
+    seconds: float = 0.0
+    output_tail: str = ""

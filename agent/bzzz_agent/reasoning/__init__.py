@@ -1,0 +1,1 @@
+"""Thinking: models behind one facade, plans, reviews, and the embedded model (architecture §6, §9)."""
