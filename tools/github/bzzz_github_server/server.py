@@ -93,7 +93,10 @@ class Handler(BaseHTTPRequestHandler):
         """Copy the request's body to a file and return its size."""
         total = 0
         chunked = headers.get("transfer-encoding", "").lower() == "chunked"
-        pieces = self._chunks() if chunked else self._sized(_length(headers))
+        length = 0 if chunked else _length(headers)
+        if length > limit:
+            raise _TooLargeError(f"expected a body of at most {limit} bytes, got {length}")
+        pieces = self._chunks() if chunked else self._sized(length)
         for piece in pieces:
             total += len(piece)
             if total > limit:
