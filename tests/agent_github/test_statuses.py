@@ -152,6 +152,21 @@ async def test_a_wrong_token_is_named_without_being_shown(hive: Hive) -> None:
     assert "token-wrong" not in str(caught.value)
 
 
+async def test_no_log_line_shows_the_token(hive: Hive, capfd: pytest.CaptureFixture[str]) -> None:
+    path = hive.server.folder / "credential"
+    path.write_text("token-bot-0")
+    client = hive.client(token_file=path, attempts=3)
+    async with hive.agent(client=client) as agent:
+        hive.server.faults({"kind": "unavailable", "status": 500})
+        with pytest.raises(UnavailableError):
+            await agent.poll()
+    shown = capfd.readouterr()
+    logged = shown.out + shown.err
+    assert "retry" in logged
+    assert "token-bot-0" not in logged
+    assert "token-bot-0" not in repr(client.settings)
+
+
 async def test_a_rotated_token_is_read_again(hive: Hive) -> None:
     path = hive.server.folder / "rotated-token"
     path.write_text("token-revoked")
