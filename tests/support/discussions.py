@@ -164,7 +164,7 @@ class Claimant:
     def new_id(self, prefix: str = "m") -> str:
         """An id that was not used before."""
         self._ids += 1
-        return f"{prefix}-{self.node.node_id}-{self._ids}"
+        return f"{prefix}-{self.node.node_id[-12:]}-{self._ids}"
 
     # --- the log
 
@@ -297,12 +297,11 @@ class Claimant:
     # --- others' words
 
     def word_of(self, node: Node, parameters: Model, text: str = "", **fields: Any) -> Signed:
-        """Sign somebody else's word about the issue, an answer to the plan where it is an answer."""
+        """Sign somebody else's word about the issue, a reply to the plan; `fields` make it say otherwise."""
         parent = fields.pop("parent", self._plan_message())
-        message = MetaMessage.compose(
-            parent=parent, text=text, parameters=parameters, **self._header(node.node_id) | fields
-        )
-        return sign_message(message, node.key)
+        header = self._header(node.node_id)
+        message = MetaMessage.compose(parent=parent, text=text, parameters=parameters, **header)
+        return sign_message(message.model_copy(update=fields), node.key)
 
     def hear_signed(self, signed: Signed, node: Node, **fields: Any) -> Entry:
         """Log a message as received, vouched for by a node's card."""
