@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import cast
 
 import trio
 
@@ -22,7 +23,7 @@ def main() -> int:
     try:
         trio.run(run, load_settings(arguments.config))
     except* BzzzError as group:
-        problems = leaves(group)
+        problems = leaves(cast("BaseExceptionGroup[BaseException]", group))
     for problem in problems:
         print(f"bzzz_agent: {problem}", file=sys.stderr)
     return 1 if problems else 0

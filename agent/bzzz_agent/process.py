@@ -20,7 +20,7 @@ from bzzz_agent.claimant.case import Tools
 from bzzz_agent.claimant.desk import Desk
 from bzzz_agent.clock import now
 from bzzz_agent.discovery import Discovery
-from bzzz_agent.execution import open_execution
+from bzzz_agent.execution import Execution, ExecutionSettings, Runner
 from bzzz_agent.failpoints import Failpoints
 from bzzz_agent.github.client import GitHubClient, open_client
 from bzzz_agent.github.metrics import GitHubMetrics
@@ -31,7 +31,8 @@ from bzzz_agent.journal import Journal
 from bzzz_agent.log_client import LogClient
 from bzzz_agent.members import Watcher, bootstrap_of, read_members
 from bzzz_agent.metrics import AgentMetrics
-from bzzz_agent.reasoning.judge import open_judge
+from bzzz_agent.reasoning.model import ModelSettings, ReasoningModel
+from bzzz_agent.reasoning.reviewer import ModelJudge
 from bzzz_agent.review.reviewer import Reviewer, ReviewerSettings
 from bzzz_agent.settings import AgentSettings, SettingsError, read_secret
 from bzzz_agent.voice import Voice
@@ -160,8 +161,10 @@ async def assemble(settings: AgentSettings) -> AsyncGenerator[Agent]:
         repos = await _open_repositories(settings, github, key.key_id)
         archive = ArchiveClient(settings.archive)
         stack.push_async_callback(archive.aclose)
-        judge = open_judge(settings.model)
-        execution = await stack.enter_async_context(open_execution(settings, github.git_token))
+        model = _model(settings)
+        runner = Runner(settings.runner.socket, read_secret(settings.runner.token_file))
+        hands = ExecutionSettings.from_spec(settings.spec.execution, settings.state_dir)
+        execution = Execution(hands, runner, model, github.git_token)
         mesh = await stack.enter_async_context(_join(settings, seed, roster, registry))
         voice = Voice(settings.node_id, mesh, journal, key, failpoints)
         tools = Tools(
@@ -176,7 +179,7 @@ async def assemble(settings: AgentSettings) -> AsyncGenerator[Agent]:
             inbox,
             hive,
             ReviewerSettings(limits.protected_paths, settings.spec.execution.test is not None),
-            judge,
+            None if model is None else ModelJudge(model),
             IssueTexts(repos),
             metrics,
         )
@@ -222,6 +225,14 @@ async def _open_journal(
     return journal
 
 
+def _model(settings: AgentSettings) -> ReasoningModel | None:
+    chosen = settings.model
+    if chosen is None:
+        return None
+    key = None if chosen.key_file is None else read_secret(chosen.key_file)
+    return ReasoningModel(ModelSettings(name=chosen.name, base_url=chosen.base_url, key=key))
+
+
 async def _open_repositories(
     settings: AgentSettings, github: GitHubClient, peer_id: str
 ) -> dict[str, GitHubRepository]:
@@ -257,7 +268,7 @@ def _discovery(
     voice: Voice,
     herald: Herald,
 ) -> Discovery:
-    interval = settings.claims.poll_interval_s
+    interval = settings.poll_interval_s
     return Discovery(repo, desk, hive, voice, herald.candidate(), interval, settle_s=min(3.0, interval))
 
 

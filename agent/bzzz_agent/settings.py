@@ -53,8 +53,9 @@ class RunnerSettings(Settings):
 class ClaimSettings(Settings):
     """How issues are looked for and held."""
 
-    poll_interval_s: float = Field(default=15.0, ge=0.2, le=3600)
-    """How often the elected poller asks; an unchanged answer costs nothing (facts: GitHub)."""
+    poll_interval_s: float | None = Field(default=None, ge=0.2, le=3600)
+    """How often the elected poller asks; an unchanged answer costs nothing (facts: GitHub). None means every 15 s
+    on github.com and every second on another server."""
     lease_s: float = Field(default=900.0, ge=2, le=86_400)
     back_off_s: float = Field(default=60.0, ge=0, le=86_400)
     """Rest after an issue's first failure; grows fivefold."""
@@ -99,6 +100,13 @@ class AgentSettings(Settings):
     spec: HiveAgentSpec
     failpoints: tuple[str, ...] = ()
     """Points of `bzzz_agent.failpoints` at which this process kills itself, each once; tests only."""
+
+    @property
+    def poll_interval_s(self) -> float:
+        """The seconds between two polls that apply."""
+        if self.claims.poll_interval_s is not None:
+            return self.claims.poll_interval_s
+        return 15.0 if self.github.spacing_s else 1.0
 
     @property
     def limits(self) -> DiscussionLimits:

@@ -149,6 +149,7 @@ class ExecutionFinished(PlanAnswer):
     ok: bool
     reason: Line = ""
     head_sha: GitSha | None = None
+    tree_sha: GitSha | None = None
     patch_digest: Digest | None = None
     tests: TestRun | None = None
     files: tuple[RepositoryPath, ...] = Field(default=(), max_length=40)

@@ -222,9 +222,7 @@ class Desk:
     async def _keep(self, case: Case) -> None:
         """Renew the lease and look whether a human has taken the issue back meanwhile."""
         while True:
-            pause = min(
-                self.tools.settings.claims.poll_interval_s * 4, self.tools.settings.claims.lease_s / 6
-            )
+            pause = min(self.tools.settings.poll_interval_s * 4, self.tools.settings.claims.lease_s / 6)
             await trio.sleep(pause)
             if case.claim.record.state in {"parked", "done", "released"}:
                 continue

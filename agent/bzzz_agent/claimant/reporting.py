@@ -79,14 +79,14 @@ def find(journal: Journal, issue: IssueIdentity, kind: type[D]) -> D | None:
 async def _seal(case: Case) -> tuple[ExecutionFinished, EvidenceSealed]:
     journal, issue, state = case.tools.journal, case.issue, case.state
     finished = state.execution
-    if finished is None or finished.head_sha is None or finished.patch_digest is None:
+    if finished is None or not (finished.head_sha and finished.tree_sha and finished.patch_digest):
         raise LocalProtocolError(f"{issue}: nothing is committed that could be reported")
     sealed = find(journal, issue, EvidenceSealed)
     if sealed is None or sealed.head_sha != finished.head_sha:
         sealed = EvidenceSealed(
             head_sha=finished.head_sha,
             base_sha=case.task.base_sha,
-            tree_sha=await case.tools.execution.tree_of(case.task, finished.head_sha),
+            tree_sha=finished.tree_sha,
             patch_digest=finished.patch_digest,
             plan_digest=finished.plan_digest,
             first_seq=journal.first_seq(issue),

@@ -38,6 +38,7 @@ async def work(case: Case) -> None:
         plan_digest=plan.digest,
         ok=True,
         head_sha=head,
+        tree_sha=executed.tree_sha,
         patch_digest=sha256_hex(executed.patch),
         tests=TestRun(outcome=tests.outcome, exit_code=tests.exit_code, seconds=tests.seconds),
         files=executed.files[:40],
