@@ -4,7 +4,7 @@
 // Starts one of the two modes, says so in one line on stdout, and ends in order on SIGTERM.
 
 const { parseArgs } = require('node:util')
-const { ConfigError, textOf } = require('../lib/errors')
+const { ConfigError, textOf, codeOf } = require('../lib/errors')
 const { readLogConfig, readArchiveConfig } = require('../lib/config')
 const logger = require('../lib/logger')
 
@@ -68,7 +68,7 @@ async function stop (running) {
 
 /** @param {unknown} error */
 function fail (error) {
-  const usage = error instanceof ConfigError || (error instanceof TypeError && textOf(error).startsWith('Unknown option'))
+  const usage = error instanceof ConfigError || codeOf(error).startsWith('ERR_PARSE_ARGS')
   logger.error(usage ? 'cannot_start' : 'failed', usage
     ? { error: error instanceof Error ? error.message : '' }
     : { error: textOf(error), stack: error instanceof Error ? error.stack : undefined })

@@ -19,7 +19,7 @@ const { ApiError, unavailable, textOf } = require('./errors')
  * @typedef {object} Sink
  * @property {number} nextSeq
  * @property {(id: string) => Promise<{ seq: number, block: Buffer } | null>} find
- * @property {(entries: Entry[]) => Promise<void>} write appends and makes durable; throws ApiError when it
+ * @property {(entries: Entry[], start: number) => Promise<void>} write appends from the place `start` on and makes durable; throws ApiError when it
  *   may not write now, anything else when the storage failed
  */
 
@@ -82,40 +82,36 @@ class Appender {
 
   /** @param {Pending[]} batch */
   async commit (batch) {
+    try {
+      await this.commitNow(batch)
+    } catch (error) {
+      const answer = error instanceof ApiError
+        ? error
+        : unavailable('STORAGE', `the log's storage failed (${textOf(error)}); the process starts anew, send the same records again`)
+      for (const pending of batch) pending.reject(answer) // no effect on those already answered
+      if (!(error instanceof ApiError)) this.hooks.onFailure(error)
+    }
+  }
+
+  /** @param {Pending[]} batch */
+  async commitNow (batch) {
     const started = process.hrtime.bigint()
     const plan = new Plan(this.sink)
     /** @type {{ pending: Pending, results: Result[] }[]} */
     const accepted = []
-    try {
-      for (const pending of batch) {
-        try {
-          accepted.push({ pending, results: await plan.add(pending.entries) })
-        } catch (error) {
-          if (!(error instanceof ApiError)) throw error
-          pending.reject(error)
-        }
+    for (const pending of batch) {
+      try {
+        accepted.push({ pending, results: await plan.add(pending.entries) })
+      } catch (error) {
+        if (!(error instanceof ApiError)) throw error
+        pending.reject(error)
       }
-      if (plan.fresh.length > 0) await this.sink.write(plan.fresh)
-    } catch (error) {
-      this.fail(batch, error)
-      return
     }
-    const length = this.sink.nextSeq
+    if (plan.fresh.length > 0) await this.sink.write(plan.fresh, plan.start)
+    const length = plan.start + plan.fresh.length
     const replayed = accepted.reduce((sum, { results }) => sum + results.filter(result => result.replayed).length, 0)
     this.hooks.onBatch(plan.fresh.length, replayed, Number(process.hrtime.bigint() - started) / 1e9)
     for (const { pending, results } of accepted) pending.resolve({ results, length })
-  }
-
-  /**
-   * @param {Pending[]} batch
-   * @param {unknown} error
-   */
-  fail (batch, error) {
-    const answer = error instanceof ApiError
-      ? error
-      : unavailable('STORAGE', `the log's storage failed (${textOf(error)}); the process starts anew, send the same records again`)
-    for (const pending of batch) pending.reject(answer)
-    if (!(error instanceof ApiError)) this.hooks.onFailure(error)
   }
 }
 
@@ -124,6 +120,7 @@ class Plan {
   /** @param {Sink} sink */
   constructor (sink) {
     this.sink = sink
+    this.start = sink.nextSeq
     /** @type {Entry[]} */
     this.fresh = []
     /** @type {Map<string, { seq: number, block: Buffer }>} */
@@ -154,7 +151,7 @@ class Plan {
   async place ({ id, block }) {
     const there = this.planned.get(id) ?? await this.sink.find(id)
     if (there === null) {
-      const seq = this.sink.nextSeq + this.fresh.length
+      const seq = this.start + this.fresh.length
       this.fresh.push({ id, block })
       this.planned.set(id, { seq, block })
       return { id, seq, replayed: false }

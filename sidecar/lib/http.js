@@ -8,7 +8,7 @@ const { ApiError, badRequest, notFound, textOf, codeOf } = require('./errors')
 const logger = require('./logger')
 
 /** Seconds unless the name says otherwise. */
-const LIMITS = { connections: 256, headerBytes: 32 * 1024, requestTimeout: 15, headersTimeout: 5, keepAlive: 60, drainTimeout: 30 }
+const LIMITS = { connections: 256, headerBytes: 32 * 1024, requestTimeout: 15, headersTimeout: 3, keepAlive: 60, drainTimeout: 30 }
 
 /**
  * @typedef {object} Call
@@ -31,7 +31,7 @@ const LIMITS = { connections: 256, headerBytes: 32 * 1024, requestTimeout: 15, h
  * @returns {http.Server} not yet listening
  */
 function createServer (routes, { token, isDraining, onError }) {
-  const server = http.createServer({ maxHeaderSize: LIMITS.headerBytes }, (request, response) => {
+  const server = http.createServer({ maxHeaderSize: LIMITS.headerBytes, connectionsCheckingInterval: 1000 }, (request, response) => {
     response.on('error', () => response.destroy())
     if (isDraining()) response.setHeader('connection', 'close')
     answer(routes, token, request, response).catch(error => sendError(response, error, onError))

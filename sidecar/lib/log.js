@@ -11,20 +11,19 @@
 const fs = require('node:fs')
 const path = require('node:path')
 const { unavailable, textOf } = require('./errors')
-const { nextEvent } = require('./deadline')
 const { ConflictFlag } = require('./conflict')
 const { WriteAheadLog } = require('./durability')
 const { Lookup } = require('./lookup')
+const { Phase } = require('./phase')
 const { openStorage } = require('./storage')
 const { Tenure } = require('./tenure')
 const { LogView, headOf } = require('./view')
 const { treeHashAt } = require('./proof')
 const { Watermark } = require('./watermark')
-const { missing, witnessed, suspicion } = require('./witness')
+const { witnessed, behind, suspicion } = require('./witness')
 const logger = require('./logger')
 
 /** @typedef {import('./records').Entry} Entry */
-/** @typedef {'witnessing' | 'open' | 'recovering' | 'conflict'} Phase */
 
 /** How often to look for the archive's word: while something waits for it, and while all is well. */
 const LOOK_WAITING_MS = 50
@@ -48,13 +47,10 @@ class WriterLog extends LogView {
     super(options.keys.key)
     this.options = options
     this.flag = new ConflictFlag(options.dir)
-    this.tenure = new Tenure(options.dir)
     this.watermark = new Watermark(path.join(options.dir, 'watermark'))
+    this.tenure = new Tenure(options.dir, path.join(options.dir, 'watermark'))
     this.wal = new WriteAheadLog(path.join(options.dir, 'core'))
-    /** @type {Phase} */
-    this.phase = 'witnessing'
-    this.reason = 'just started'
-    this.startedAt = Date.now()
+    this.phase = new Phase(options.witnessMs)
     this.lookup = new Lookup(this)
     /** @type {Download | null} */
     this.download = null
@@ -74,11 +70,11 @@ class WriterLog extends LogView {
   }
 
   get recovering () {
-    return this.phase === 'recovering'
+    return this.phase.name === 'recovering'
   }
 
   get conflict () {
-    return this.phase === 'conflict'
+    return this.phase.name === 'conflict'
   }
 
   get nextSeq () {
@@ -98,7 +94,7 @@ class WriterLog extends LogView {
     await this.sync()
     if (core.contiguousLength === core.length) this.commit(headOf(core))
     await this.lookup.readUpTo(core.contiguousLength)
-    const why = missing(core, this.watermark)
+    const why = behind(core, this.watermark)
     if (why === null && await this.contradicted()) return
     this.choosePhase(why ?? doubt)
     this.lookAgain()
@@ -109,7 +105,7 @@ class WriterLog extends LogView {
     this.opened = core
     core.on('conflict', (length, fork) => this.enterConflict('two signed histories of this log exist', length, fork))
     core.on('verification-error', error => {
-      this.reason = 'the archive has blocks that do not continue this log'
+      this.phase.reason = 'the archive has blocks that do not continue this log'
       logger.warning('archive_contradicts', { error: textOf(error), length: core.length })
     })
   }
@@ -121,7 +117,7 @@ class WriterLog extends LogView {
   choosePhase (doubt) {
     const { hasWitness, witnessMs } = this.options
     const why = doubt ?? (this.watermark.damaged ? 'the watermark cannot be read' : null) ??
-      (hasWitness ? suspicion(this.core, this.tenure.mayHaveLostWrites) : null)
+      (hasWitness ? suspicion(this.core, this.tenure) : null)
     if (why !== null) this.enterRecovering(why)
     else if (hasWitness) this.enterWitnessing(witnessMs)
     else this.enterOpen()
@@ -129,18 +125,18 @@ class WriterLog extends LogView {
 
   lookAgain () {
     if (this.closed) return
-    this.timer = setTimeout(() => this.look().finally(() => this.lookAgain()), this.phase === 'open' ? LOOK_OPEN_MS : LOOK_WAITING_MS)
+    this.timer = setTimeout(() => this.look().finally(() => this.lookAgain()), this.phase.name === 'open' ? LOOK_OPEN_MS : LOOK_WAITING_MS)
   }
 
   /** Look whether the archive has spoken or healed us. */
   async look () {
     if (this.opened === undefined || this.opened.closing !== null || this.conflict || this.writing) return
-    const seen = witnessed(this.opened)
-    if (seen === null) return
+    if (witnessed(this.opened) === null) return
     this.looking = true
     try {
-      if (seen > this.opened.length) this.enterRecovering(`${this.opened.length} blocks here, the archive has ${seen}`)
-      else if (this.phase !== 'open') await this.settle()
+      const why = behind(this.opened, this.watermark)
+      if (why !== null) this.enterRecovering(why)
+      else if (this.phase.name !== 'open') await this.settle()
     } catch (error) {
       logger.warning('look_failed', { error: textOf(error) })
     } finally {
@@ -150,7 +146,7 @@ class WriterLog extends LogView {
 
   /** All that the archive has is here: check it against what we acknowledged, make it durable, go on. */
   async settle () {
-    if (missing(this.core, this.watermark) !== null || await this.contradicted()) return
+    if (await this.contradicted()) return
     await this.publish()
     await this.lookup.readUpTo(this.core.length)
     this.enterOpen()
@@ -186,17 +182,22 @@ class WriterLog extends LogView {
   /**
    * Append and make durable.
    * @param {Entry[]} entries with ids that are new
+   * @param {number} start the place planned for the first
    * @throws {import('./errors').ApiError} 503 when the log may not be written now
    */
-  async write (entries) {
+  async write (entries, start) {
     this.assertWritable()
     this.writing = true
     try {
-      await this.core.append(entries.map(entry => entry.block), { keyPair: this.options.keys.keyPair })
+      const { length } = await this.core.append(entries.map(entry => entry.block), { keyPair: this.options.keys.keyPair })
+      if (length !== start + entries.length) { // the archive's longer head came in between: other places than planned
+        this.enterRecovering('the archive had blocks that were missing here')
+        throw this.phase.refusal()
+      }
       for (const entry of entries) this.lookup.add(entry.id)
       await this.publish()
     } catch (error) {
-      if (this.flag.found !== null) throw this.refusal() // a conflict closed the core under the append
+      if (this.flag.found !== null) throw this.phase.refusal() // a conflict closed the core under the append
       throw error
     } finally {
       this.writing = false
@@ -204,31 +205,16 @@ class WriterLog extends LogView {
   }
 
   assertWritable () {
-    const seen = this.phase === 'open' ? witnessed(this.core) : null
-    if (seen !== null && seen > this.core.length) this.enterRecovering(`${this.core.length} blocks here, the archive has ${seen}`)
-    if (this.phase !== 'open') throw this.refusal()
-  }
-
-  refusal () {
-    if (this.flag.found !== null) {
-      return unavailable('CONFLICT', `this log is in conflict (${this.reason}) and is never written again; give the agent a new seed and keep this log as evidence`, 60)
-    }
-    return unavailable('RECOVERING', `this log is recovering (${this.reason}); it is healed from the archive, make sure that is running`)
-  }
-
-  /** Just after a start, wait a moment for the archive's word instead of refusing at once. */
-  async settled () {
-    const end = this.startedAt + this.options.witnessMs
-    while ((this.phase === 'witnessing' || this.phase === 'recovering') && !this.closed && Date.now() < end) {
-      await nextEvent(this, 'phase', end - Date.now())
-    }
+    const why = this.phase.name === 'open' ? behind(this.core, this.watermark) : null
+    if (why !== null) this.enterRecovering(why)
+    if (this.phase.name !== 'open') throw this.phase.refusal()
   }
 
   /** @param {number} milliseconds */
   enterWitnessing (milliseconds) {
     this.enter('witnessing', 'waiting for the archive\'s word')
     this.grace = setTimeout(() => {
-      if (this.phase !== 'witnessing' || this.looking) return
+      if (this.phase.name !== 'witnessing' || this.looking) return
       logger.warning('witness_absent', { waited_ms: milliseconds })
       this.enterOpen()
     }, milliseconds)
@@ -242,7 +228,7 @@ class WriterLog extends LogView {
 
   /** @param {string} reason */
   enterRecovering (reason) {
-    if (this.phase === 'recovering') return
+    if (this.phase.name === 'recovering') return
     this.download ??= this.core.download({ start: 0, end: -1 })
     this.enter('recovering', reason)
   }
@@ -254,7 +240,7 @@ class WriterLog extends LogView {
    */
   async enterConflict (reason, length = this.head.length, fork = this.head.fork) {
     this.flag.raise(reason, length, fork)
-    const first = this.phase !== 'conflict'
+    const first = this.phase.name !== 'conflict'
     this.enter('conflict', reason)
     if (!first) return
     this.emit('quarantine') // whoever replicates this log stops now
@@ -274,23 +260,16 @@ class WriterLog extends LogView {
   }
 
   /**
-   * @param {Phase} phase
+   * @param {import('./phase').PhaseName} name
    * @param {string} reason
    */
-  enter (phase, reason) {
+  enter (name, reason) {
     clearTimeout(this.grace)
-    if (phase !== this.phase) {
-      const level = phase === 'conflict' ? 'error' : phase === 'recovering' ? 'warning' : 'info'
-      logger[level]('phase', { phase, reason, key: this.keyHex, length: this.opened?.length ?? 0 })
-    }
-    this.phase = phase
-    this.reason = reason
-    this.emit('phase')
+    this.phase.enter(name, reason, { key: this.keyHex, length: this.opened?.length ?? 0 })
   }
 
   async close () {
     this.endReaders()
-    this.emit('phase')
     clearTimeout(this.grace)
     clearTimeout(this.timer)
     this.download?.destroy()

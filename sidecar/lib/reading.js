@@ -123,11 +123,19 @@ async function lines (view, from, to) {
  * @param {Buffer} block
  */
 function toLine (seq, block) {
+  let record
   try {
-    return JSON.stringify({ seq, record: JSON.parse(block.toString()) }) + '\n'
+    record = { seq, record: JSON.parse(block.toString()) }
   } catch {
-    return JSON.stringify({ seq, record: null, data: block.toString('base64') }) + '\n'
+    record = { seq, record: null, data: block.toString('base64') }
   }
+  // Escaped, since Unicode-minded readers (Python's splitlines, httpx's iter_lines) end a line at these too.
+  return JSON.stringify(record).replace(/[\u0085\u2028\u2029]/g, escapeCharacter) + '\n'
+}
+
+/** @param {string} character */
+function escapeCharacter (character) {
+  return '\\u' + character.charCodeAt(0).toString(16).padStart(4, '0')
 }
 
 /**

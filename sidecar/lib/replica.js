@@ -4,7 +4,7 @@
 // that it holds something only once that is on the disk, and never forgets that it saw two histories.
 
 const path = require('node:path')
-const { unavailable, textOf } = require('./errors')
+const { ApiError, unavailable, textOf } = require('./errors')
 const { nextEvent } = require('./deadline')
 const { ConflictFlag } = require('./conflict')
 const { WriteAheadLog } = require('./durability')
@@ -145,12 +145,14 @@ class Replica extends LogView {
   /** Make what has arrived durable; calls meanwhile are served by one more round. */
   settle () {
     this.dirty = true
-    this.settling ??= this.settleAll().finally(() => { this.settling = null })
+    this.settling ??= this.settleAll().catch(error => {
+      if (!(error instanceof ApiError)) throw error // the disk failed: the process starts anew
+    }).finally(() => { this.settling = null })
     return this.settling
   }
 
   async settleAll () {
-    while (this.dirty && !this.closed && !this.conflict) {
+    while (this.dirty && !this.closed && this.opened?.closing === null) {
       this.dirty = false
       const held = this.core.contiguousLength
       if (held <= this.durable) continue

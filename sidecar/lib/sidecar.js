@@ -103,7 +103,7 @@ function routes (log, appender, isDraining) {
       path: /^\/v1\/records$/,
       async handle ({ request, response }) {
         const entries = parseAppend(await readBody(request, LIMITS.bodyBytes))
-        await log.settled()
+        await log.phase.settled()
         if (isDraining()) throw unavailable('DRAINING', 'this log is shutting down; send the same records to it once it is back')
         log.assertWritable()
         sendJson(response, 201, await appender.submit(entries))
@@ -115,8 +115,8 @@ function routes (log, appender, isDraining) {
       method: 'GET',
       path: /^\/readyz$/,
       handle ({ response }) {
-        const ready = !isDraining() && (log.phase === 'open' || log.phase === 'witnessing')
-        sendJson(response, ready ? 200 : 503, { ready, phase: isDraining() ? 'draining' : log.phase, reason: log.reason })
+        const ready = !isDraining() && (log.phase.name === 'open' || log.phase.name === 'witnessing')
+        sendJson(response, ready ? 200 : 503, { ready, phase: isDraining() ? 'draining' : log.phase.name, reason: log.phase.reason })
       }
     }
   ]

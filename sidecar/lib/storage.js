@@ -67,7 +67,7 @@ function remedyFor (error, directory) {
   if (/sequence number is being set backwards/i.test(textOf(error))) {
     return { doubt: 'the write-ahead log was damaged', apply: () => {} } // hypercore-storage has dropped that log by now
   }
-  if (/corruption|checksum|bad table magic|not an sstable/i.test(textOf(error))) {
+  if (/corrupt|checksum|bad table magic|not an sstable/i.test(textOf(error))) {
     return { doubt: 'the storage was damaged', apply: () => setAside(directory) }
   }
   return null

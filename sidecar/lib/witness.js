@@ -27,14 +27,24 @@ function witnessed (core) {
 }
 
 /**
+ * Hypercore takes in a longer signed head by itself, without its blocks; so both lengths count.
  * @param {Core} core
- * @param {boolean} mayHaveLostWrites the machine went down while the log was open (tenure.js)
- * @returns {string | null} why to wait for the archive before the first write, however long that takes
+ * @param {Watermark} mark
+ * @returns {string | null} why blocks must be fetched before anything is appended
  */
-function suspicion (core, mayHaveLostWrites) {
-  if (mayHaveLostWrites) return 'the machine went down while the log was open, the archive may have its last blocks'
-  // A lost volume and a new log look alike; starting the former anew would fork it at block 0.
-  return core.length === 0 ? 'the log is empty, and the archive has not said yet whether it is new' : null
+function behind (core, mark) {
+  const seen = witnessed(core) ?? 0
+  return seen > core.length ? `${core.length} blocks here, the archive has ${seen}` : missing(core, mark)
 }
 
-module.exports = { missing, witnessed, suspicion }
+/**
+ * @param {Core} core
+ * @param {{ doubt: string | null }} tenure
+ * @returns {string | null} why to wait for the archive before the first write, however long that takes
+ */
+function suspicion (core, tenure) {
+  // A lost volume and a new log look alike; starting the former anew would fork it at block 0.
+  return tenure.doubt ?? (core.length === 0 ? 'the log is empty, and the archive has not said yet whether it is new' : null)
+}
+
+module.exports = { witnessed, behind, suspicion }

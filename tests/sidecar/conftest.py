@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.processes import Processes
-from tests.support.sidecar import Archive, Log, Logs
+from tests.support.sidecar import Archive, Log, Logs, record
 
 
 @pytest.fixture
@@ -40,3 +40,14 @@ def archived(logs: Logs) -> tuple[Log, Archive]:
     archive.follow(log)
     log.wait_open()
     return log, archive
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Log]:
+    """One running log of three records, for tests that change nothing."""
+    with tempfile.TemporaryDirectory(prefix="bz", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        with Processes(folder) as processes:
+            log = Logs(processes, folder).log().start()
+            log.append(record(1), record(2), record(3))
+            yield log

@@ -75,6 +75,10 @@ class Log:
         assert answer.status_code == 200, answer.text
         return answer.json()
 
+    def metrics(self) -> dict[str, float]:
+        """Return its metrics; a label is part of the name."""
+        return _metrics(self.live)
+
     def phase(self) -> str:
         """Return the phase it says it is in."""
         with self.client() as client:
@@ -150,6 +154,10 @@ class Archive:
         entries: list[dict[str, Any]] = self.get("/v1/logs")["logs"]
         return next((entry for entry in entries if entry["key"] == log.key), dict[str, Any]())
 
+    def metrics(self) -> dict[str, float]:
+        """Return its metrics; a label is part of the name."""
+        return _metrics(self.live)
+
     def wait_held(self, log: Log, length: int, within: float = 15.0) -> None:
         """Wait until it holds that many blocks of the log."""
         eventually(
@@ -168,8 +176,13 @@ class Logs:
         self._noise_seed = secrets.token_hex(32)
         self.archive_key = _public_key_of(self._noise_seed)
 
-    def log(self, name: str = "bzzz-0", *, archived: bool = False, **config: Any) -> Log:
-        """Make a log, not yet started; `archived` lets this folder's archive replicate it."""
+    def log(
+        self, name: str = "bzzz-0", *, archived: bool = False, witness_ms: int = 300, **config: Any
+    ) -> Log:
+        """Make a log, not yet started; `archived` lets this folder's archive replicate it.
+
+        `witness_ms`: how long its first appends wait for the archive's word.
+        """
         folder = self.folder / name
         folder.mkdir()
         (folder / "seed").write_text(secrets.token_hex(32))
@@ -178,7 +191,7 @@ class Logs:
             "dir": str(folder / "data"),
             "socket": str(folder / "s"),
             "seedFile": str(folder / "seed"),
-            "replication": {"host": "127.0.0.1", "port": 0, "allow": allow},
+            "replication": {"host": "127.0.0.1", "port": 0, "allow": allow, "witnessMs": witness_ms},
             "metrics": {"host": "127.0.0.1", "port": 0},
         }
         return Log(self.processes, folder, settings | config)
@@ -200,6 +213,12 @@ class Logs:
             "metrics": {"host": "127.0.0.1", "port": 0},
         }
         return Archive(self.processes, folder, settings)
+
+
+def _metrics(process: Process) -> dict[str, float]:
+    text = httpx.get(f"http://127.0.0.1:{process.ready['metricsPort']}/metrics").text
+    lines = [line.rsplit(" ", 1) for line in text.splitlines() if line and not line.startswith("#")]
+    return {name: float(value) for name, value in lines}
 
 
 def _public_key_of(seed: str) -> str:
