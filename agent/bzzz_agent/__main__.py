@@ -33,7 +33,8 @@ def leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
     """Return the errors inside a group."""
     found: list[BaseException] = []
     for error in group.exceptions:
-        found += leaves(error) if isinstance(error, BaseExceptionGroup) else [error]
+        nested = isinstance(error, BaseExceptionGroup)
+        found += leaves(cast("BaseExceptionGroup[BaseException]", error)) if nested else [error]
     return found
 
 

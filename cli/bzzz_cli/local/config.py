@@ -159,7 +159,13 @@ class HiveConfig:
 
 
 def agent(
-    shared: Json, folders: Folders, plan: AgentPlan, github: Json, model: Json | None, runner_token: Path
+    shared: Json,
+    folders: Folders,
+    plan: AgentPlan,
+    github: Json,
+    claims: Json,
+    model: Json | None,
+    runner_token: Path,
 ) -> Path:
     """Configure an agent."""
     config: Json = {
@@ -168,6 +174,7 @@ def agent(
         "runner": {"socket": str(folders.socket(f"run-{plan.node_id}")), "tokenFile": str(runner_token)},
         "stateDir": str(folders.state / "agents" / plan.node_id / "state"),
         "github": github,
+        "claims": claims,
         "model": model,
         "metrics": {"host": LOOPBACK, "port": 0},
         "spec": plan.spec.to_object(),

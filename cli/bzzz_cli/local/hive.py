@@ -277,6 +277,7 @@ class LocalHive:
                 self._folders,
                 agent,
                 self._github_settings(agent, api_url),
+                self._claim_settings(),
                 self._model_settings(agent, model),
                 self._folders.keys / agent.node_id / "runner.token",
             )
@@ -287,10 +288,13 @@ class LocalHive:
         await self._supervisor.start(*commands)
 
     def _github_settings(self, agent: AgentPlan, api_url: str) -> dict[str, Any]:
-        settings: dict[str, Any] = {"apiUrl": api_url, "tokenFile": str(self._github_token(agent))}
-        if self._plan.github_token is None:
-            settings |= {"pollIntervalS": LOCAL_POLL_S, "writeSpacingS": 0, "backOffS": LOCAL_BACK_OFF_S}
-        return settings
+        return {"apiUrl": api_url, "tokenFile": str(self._github_token(agent))}
+
+    def _claim_settings(self) -> dict[str, Any]:
+        """On github.com the agent's own defaults respect its limits; here nobody is to wait for them."""
+        if self._plan.github_token is not None:
+            return {}
+        return {"pollIntervalS": LOCAL_POLL_S, "backOffS": LOCAL_BACK_OFF_S}
 
     def _model_settings(self, agent: AgentPlan, served: dict[str, Any] | None) -> dict[str, Any] | None:
         choice = agent.model
