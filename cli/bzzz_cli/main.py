@@ -10,6 +10,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from bzzz_cli.console import printable
 from bzzz_cli.errors import EXIT_FAILED, EXIT_USAGE, UsageError
 from bzzz_crds.errors import ManifestError
 from bzzz_crds.values import parse_duration
@@ -26,7 +27,7 @@ app = typer.Typer(
 def fail(error: Exception) -> NoReturn:
     """Print an error for the user, each line marked, and exit: 2 for what was asked, 1 for what went wrong."""
     for line in str(error).splitlines() or [type(error).__name__]:
-        print(f"bzzz: {line}", file=sys.stderr)
+        print(f"bzzz: {printable(line)}", file=sys.stderr)
     raise typer.Exit(EXIT_USAGE if isinstance(error, UsageError | ManifestError) else EXIT_FAILED)
 
 

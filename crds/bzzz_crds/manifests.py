@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import difflib
-import types
 from collections.abc import Iterator, Sequence
-from typing import Any, Final, Union, cast, get_args, get_origin
+from typing import Any, Final, cast, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
@@ -153,6 +152,5 @@ def _fields_at(model: type[BaseModel], location: Sequence[int | str]) -> list[st
 def _models_in(annotation: object) -> Iterator[type[BaseModel]]:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
-    elif get_origin(annotation) in {Union, types.UnionType}:
-        for argument in get_args(annotation):
-            yield from _models_in(argument)
+    for argument in get_args(annotation):
+        yield from _models_in(argument)

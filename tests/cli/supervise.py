@@ -5,13 +5,14 @@ supervise.py FOLDER
 
 from __future__ import annotations
 
-import signal
 import sys
 from pathlib import Path
 
 import trio
+
 from bzzz_cli.local.keeper import run_kept
 from bzzz_cli.local.processes import Command, Supervisor
+from bzzz_cli.local.signals import cancel_on_signals
 
 folder = Path(sys.argv[1])
 CHILD = Path(__file__).with_name("child.py")
@@ -24,13 +25,13 @@ def command(name: str, *manners: str) -> Command:
 async def hive() -> None:
     async with trio.open_nursery() as nursery:
         supervisor = Supervisor(nursery, folder / "logs", process_file=folder / "processes.json")
-        with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        with trio.CancelScope() as working:
+            cancel_on_signals(working)
             await supervisor.start(command("first"))
             await supervisor.start(command("second", "family"), command("third"))
             (folder / "up").touch()
-            async for _ in signals:
-                break
-            await supervisor.stop()
+            await trio.sleep_forever()
+        await supervisor.stop()
         nursery.cancel_scope.cancel()
 
 

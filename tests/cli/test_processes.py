@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 import trio
+
 from bzzz_cli.errors import ComponentError
 from bzzz_cli.local.processes import Command, Event, Supervisor
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -22,6 +21,7 @@ from bzzz_cli.local.outcome import Account, all_final, exit_code
 from bzzz_cli.local.plan import HIVE, HivePlan, LocalOptions
 from bzzz_cli.local.processes import Event, Supervisor
 from bzzz_cli.local.report import write_report
+from bzzz_cli.local.signals import cancel_on_signals
 from bzzz_cli.local.summary import print_summary
 from bzzz_cli.local.table import Display, display, now_utc, rows_of
 from bzzz_cli.local.watch import HiveWatch, watching
@@ -30,7 +30,6 @@ REFRESH_S: Final = 0.5
 LAST_LOOK_S: Final = 20.0
 """Longest time for the summary and report of a run that was told to stop."""
 INTERRUPTED: Final = 130
-SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def run_local(options: LocalOptions, plan: HivePlan) -> int:
@@ -89,7 +88,8 @@ class _Run:
 
     async def main(self) -> int:
         """Bring up, watch, and whatever happens: stop."""
-        with display(Console()) as shown, trio.open_signal_receiver(*SIGNALS) as signals:
+        code = INTERRUPTED if self._options.once else 0
+        with display(Console()) as shown:
             async with trio.open_nursery() as nursery:
                 supervisor = Supervisor(
                     nursery,
@@ -98,33 +98,23 @@ class _Run:
                     on_event=lambda event: _tell(shown.say, event),
                 )
                 try:
-                    code = await self._until_signal(signals, shown, supervisor)
+                    with trio.CancelScope() as work:
+                        cancel_on_signals(work)
+                        code = await self._work(shown, supervisor)
                 finally:
                     await supervisor.stop()
                 nursery.cancel_scope.cancel()
-                return code
-        raise AssertionError("unreachable: the block above returns or raises")
-
-    async def _until_signal(self, signals: AsyncIterator[int], shown: Display, supervisor: Supervisor) -> int:
-        code = INTERRUPTED if self._options.once else 0
-        async with trio.open_nursery() as nursery:
-
-            async def cancel_on_signal() -> None:
-                async for _ in signals:
-                    shown.say("stopping")
-                    nursery.cancel_scope.cancel()
-
-            nursery.start_soon(cancel_on_signal)
-            hive = await LocalHive(self._options, self._plan, self._folders, supervisor).bring_up()
-            _greet(shown, self._plan, self._folders, hive)
-            async with watching(self._plan, hive) as watch:
-                try:
-                    code = await self._watch(shown, watch, hive)
-                finally:
-                    with trio.move_on_after(LAST_LOOK_S, shield=True):
-                        await self._conclude(shown, watch, hive, last=True)
-            nursery.cancel_scope.cancel()
         return code
+
+    async def _work(self, shown: Display, supervisor: Supervisor) -> int:
+        hive = await LocalHive(self._options, self._plan, self._folders, supervisor).bring_up()
+        _greet(shown, self._plan, self._folders, hive)
+        async with watching(self._plan, hive) as watch:
+            try:
+                return await self._watch(shown, watch, hive)
+            finally:
+                with trio.move_on_after(LAST_LOOK_S, shield=True):
+                    await self._conclude(shown, watch, hive, last=True)
 
     async def _watch(self, shown: Display, watch: HiveWatch, hive: RunningHive) -> int:
         names = tuple(agent.node_id for agent in self._plan.agents)

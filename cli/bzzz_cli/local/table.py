@@ -12,6 +12,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from bzzz_cli.console import printable
 from bzzz_cli.local.status import DiscussionView, State
 
 COLUMNS = ("AGENT", "ISSUE", "PHASE", "ROUND", "WINDOW LEFT", "OBJECTIONS", "PULL REQUEST")
@@ -92,7 +93,7 @@ class Display:
 
     def say(self, text: str) -> None:
         """Print a line, above the table where there is one. Whatever it says is text, never markup."""
-        self._console.print(Text(text), soft_wrap=True)
+        self._console.print(Text(printable(text)), soft_wrap=True)
 
 
 @contextmanager
@@ -111,7 +112,7 @@ def as_table(rows: tuple[Row, ...]) -> Table:
     for name in COLUMNS:
         table.add_column(name, no_wrap=True)
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row.cells))
+        table.add_row(*(Text(printable(cell)) for cell in row.cells))
     return table
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from bzzz_cli.console import printable
 from bzzz_cli.errors import EXIT_FAILED
 from bzzz_cli.verify.material import Material, Pin
 from hmmm.evidence import LINKS, Link, verify_evidence
@@ -23,7 +24,7 @@ def verify(material: Material, say: Callable[[str], None]) -> int:
         revocations=material.revocations,
     )
     for link in links:
-        say(f"{WORDS[link.status]:<11}  {link.name:<{NAME_WIDTH}}  {_detail(link, material.pin)}")
+        say(f"{WORDS[link.status]:<11}  {link.name:<{NAME_WIDTH}}  {printable(_detail(link, material.pin))}")
     broken = next((link for link in links if not link.ok), None)
     say(_verdict(broken, material.pin))
     return 0 if broken is None and links else EXIT_FAILED
