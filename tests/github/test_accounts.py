@@ -112,6 +112,8 @@ def test_a_repository_may_belong_to_a_user(ada: httpx.Client) -> None:
 
 
 def test_what_is_not_supplied_says_so(boss: httpx.Client) -> None:
-    answer = boss.get(f"{WIDGETS}/actions/runs")
-    assert answer.status_code == 501
-    assert "local-github.md" in answer.json()["message"]
+    for path in (f"{WIDGETS}/actions/runs", "/search/issues?q=x", "/graphql"):
+        answer = boss.get(path)
+        assert answer.status_code == 501, path
+        assert "local-github.md" in answer.json()["message"]
+    assert boss.get("/nonsense").status_code == 404

@@ -43,6 +43,7 @@ WANTED = {
     "GET /repos/{owner}/{repo}/issues/{issue_number}/comments",
     "POST /repos/{owner}/{repo}/issues/{issue_number}/comments",
     "PATCH /repos/{owner}/{repo}/issues/comments/{comment_id}",
+    "GET /repos/{owner}/{repo}/issues/{issue_number}/events",
     "GET /repos/{owner}/{repo}/issues/{issue_number}/labels",
     "POST /repos/{owner}/{repo}/issues/{issue_number}/labels",
     "PUT /repos/{owner}/{repo}/issues/{issue_number}/labels",
@@ -129,6 +130,7 @@ def _use_issues(bot: httpx.Client) -> None:
     comment = bot.post(f"{path}/comments", json={"body": "c"}).json()["id"]
     bot.patch(f"{WIDGETS}/issues/comments/{comment}", json={"body": "d"})
     bot.get(f"{path}/comments")
+    bot.get(f"{path}/events")
     bot.patch(path, json={"state": "closed", "state_reason": "completed"})
     bot.get(path)
 

@@ -68,12 +68,37 @@ def test_labels_are_made_on_demand_and_answered_with_the_issues_labels(bot: http
     path = f"{WIDGETS}/issues/{number}/labels"
     assert [made["name"] for made in bot.post(path, json={"labels": [label]}).json()] == [label]
     assert [made["name"] for made in bot.post(path, json=["second"]).json()] == [label, "second"]
-    assert bot.get(f"{WIDGETS}/labels/{label}").status_code == 200
+    assert bot.get(f"{WIDGETS}/labels/{label}").json()["color"] == "ededed"
     assert [left["name"] for left in bot.delete(f"{path}/{label}").json()] == ["second"]
     assert bot.delete(f"{path}/{label}").status_code == 404
     assert [now["name"] for now in bot.put(path, json={"labels": ["only"]}).json()] == ["only"]
     assert bot.delete(path).status_code == 204
     assert bot.get(path).json() == []
+
+
+def test_events_tell_who_labelled_and_assigned_whom(bot: httpx.Client, ada: httpx.Client) -> None:
+    number = open_issue(bot, labels=["bzzz"])
+    ada.post(f"{WIDGETS}/issues/{number}/labels", json={"labels": ["by-ada"]})
+    ada.delete(f"{WIDGETS}/issues/{number}/labels/bzzz")
+    bot.post(f"{WIDGETS}/issues/{number}/assignees", json={"assignees": ["ada"]})
+    events = bot.get(f"{WIDGETS}/issues/{number}/events").json()
+    told = [(event["event"], event["actor"]["login"], event.get("label", {}).get("name")) for event in events]
+    assert told == [
+        ("labeled", "bot", "bzzz"),
+        ("labeled", "ada", "by-ada"),
+        ("unlabeled", "ada", "bzzz"),
+        ("assigned", "bot", None),
+    ]
+    assert (events[3]["assignee"]["login"], events[3]["assigner"]["login"]) == ("ada", "bot")
+    seeded = bot.get(f"{WIDGETS}/issues/2/events").json()
+    assert [(event["actor"]["login"], event["label"]["name"]) for event in seeded] == [("visitor", "bzzz")]
+
+
+def test_events_are_paged(bot: httpx.Client) -> None:
+    number = open_issue(bot, labels=[f"label-{index}" for index in range(7)])
+    first = bot.get(f"{WIDGETS}/issues/{number}/events?per_page=5")
+    assert len(first.json()) == 5
+    assert len(bot.get(first.links["next"]["url"]).json()) == 2
 
 
 def test_assignees_who_cannot_be_assigned_are_dropped_in_silence(bot: httpx.Client) -> None:

@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
@@ -16,6 +17,7 @@ import pytest
 
 from bzzz_github_server.errors import SettingsError
 from bzzz_github_server.seeding import build
+from bzzz_github_server.server import CONNECTIONS
 from bzzz_github_server.settings import load
 from tests.github.conftest import WIDGETS, Start, git
 from tests.support.processes import Processes, eventually
@@ -195,3 +197,25 @@ def test_bodies_that_are_too_large_or_malformed_are_refused(start_server: Start)
     assert b" 400 " in raw(f"{start}Content-Length: minus\r\n\r\n")
     assert b" 400 " in raw(f"{start}Transfer-Encoding: chunked\r\n\r\nzz\r\n")
     assert httpx.get(f"{server.url}/healthz").json() == {"ok": True}
+
+
+def test_more_connections_than_it_takes_are_closed_and_the_others_go_on(start_server: Start) -> None:
+    server = start_server()
+    host, _, port = server.url.removeprefix("http://").rpartition(":")
+    with ExitStack() as stack:
+        sockets = [
+            stack.enter_context(socket.create_connection((host, int(port)), 10)) for _ in range(CONNECTIONS)
+        ]
+        eventually(lambda: psutil.Process(server.process.pid).num_threads() > CONNECTIONS, what="all threads")
+        with socket.create_connection((host, int(port)), 10) as extra:
+            assert extra.recv(1) == b""
+        sockets[0].sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert b" 200 " in sockets[0].recv(4096)
+
+    def has_room() -> bool:
+        try:
+            return httpx.get(f"{server.url}/healthz").status_code == 200
+        except httpx.TransportError:
+            return False
+
+    eventually(has_room, what="room for others")

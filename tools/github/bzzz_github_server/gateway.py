@@ -25,6 +25,7 @@ from bzzz_github_server.world import World, accepted
 
 _INSTALLATION_TOKEN = re.compile(r"^/app/installations/(\d{1,15})/access_tokens$")
 _PASSED_ON = re.compile(r"^/(?:users/[^/]+(?:/repos|/orgs)?|orgs/[^/]+(?:/members)?|user/(?:repos|orgs))$")
+_MISSING = re.compile(r"^/(?:graphql|search|notifications|gists|markdown|teams|enterprises)(?:/.*)?$")
 _APP = re.compile(r"^/app(?:/.*)?$|^/(?:repos/[^/]+/[^/]+|orgs/[^/]+|users/[^/]+)/installation$")
 
 _ALWAYS = {
@@ -92,7 +93,7 @@ class Gateway:
             return _plain(Refusal(500, "Internal Server Error"))
         if outcome.lost is None and not outcome.drop_answer:
             return stream
-        for _ in stream.chunks:
+        for _ in stream.chunks():
             pass
         if outcome.drop_answer:
             raise Dropped
@@ -169,6 +170,10 @@ class Gateway:
                     "current_user_url": f"{self.world.origin}/user",
                     "rate_limit_url": f"{self.world.origin}/rate_limit",
                 }
+            )
+        if _MISSING.match(request.path):
+            raise Refusal(
+                501, f"The local GitHub server does not supply {request.path} (docs/local-github.md)."
             )
         raise not_found()
 

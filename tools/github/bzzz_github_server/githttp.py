@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import re
 import subprocess
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
 
@@ -26,13 +25,42 @@ HEADER_LIMIT = 16_384
 CHALLENGE = {"WWW-Authenticate": 'Basic realm="GitHub"'}
 
 
-@dataclass(frozen=True)
 class Stream:
-    """An answer whose body is still being made."""
+    """An answer whose body is still being made. Closing it ends git, and after a push lets pull requests follow."""
 
-    status: int
-    headers: dict[str, str]
-    chunks: Iterator[bytes]
+    def __init__(
+        self, process: subprocess.Popen[bytes], output: IO[bytes], then: Callable[[], None] | None
+    ) -> None:
+        self._process = process
+        self._output = output
+        self._then = then
+        self.status, self.headers = _head(output)
+
+    def chunks(self) -> Iterator[bytes]:
+        """The body as it comes. The last of it waits until `close` has done its work, so that who reads the API
+        after `git push` returned sees the new head.
+        """
+        held = b""
+        while chunk := self._output.read(CHUNK):
+            if held:
+                yield held
+            held = chunk
+        self.close()
+        if held:
+            yield held
+
+    def close(self) -> None:
+        """Wait for git's end and follow its push; again does nothing."""
+        self._output.close()
+        try:
+            self._process.wait(git.GIT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        # Whatever its exit code: a push that was broken off may have moved refs.
+        then, self._then = self._then, None
+        if then is not None:
+            then()
 
 
 def authorise(world: World, request: Request, account: Account | None) -> tuple[Hosted, str]:
@@ -91,9 +119,13 @@ def serve(world: World, request: Request, body: IO[bytes], size: int, account: A
     )
     if process.stdout is None:  # pragma: no cover - it was asked for
         raise GitError("expected a pipe from git http-backend")
-    status, headers = _head(process.stdout)
     pushed = path == "/git-receive-pack"
-    return Stream(status, headers, _chunks(world, hosted, process, process.stdout, pushed=pushed))
+    try:
+        return Stream(process, process.stdout, (lambda: follow_refs(world, hosted)) if pushed else None)
+    except GitError:
+        process.kill()
+        process.wait()
+        raise
 
 
 def _head(output: IO[bytes]) -> tuple[int, dict[str, str]]:
@@ -109,24 +141,6 @@ def _head(output: IO[bytes]) -> tuple[int, dict[str, str]]:
     if not headers:
         raise GitError("expected an answer of git http-backend, got none")
     return status, headers
-
-
-def _chunks(
-    world: World, hosted: Hosted, process: subprocess.Popen[bytes], output: IO[bytes], *, pushed: bool
-) -> Iterator[bytes]:
-    """The body as it comes. After a push the last of it waits until pull requests have followed, so that who
-    reads the API after `git push` returned sees the new head.
-    """
-    held = b""
-    try:
-        while chunk := output.read(CHUNK):
-            yield held
-            held = chunk
-    finally:
-        output.close()
-        if process.wait(git.GIT_S) == 0 and pushed:
-            follow_refs(world, hosted)
-    yield held
 
 
 def folder_of(root: Path, name: str) -> Path:

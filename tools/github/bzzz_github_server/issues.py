@@ -92,7 +92,12 @@ def create_issue(world: World, call: Call) -> Response:
     if not isinstance(title, str | int) or not str(title).strip():
         raise validation_failed("Issue", "missing_field", field="title")
     with call.hosted.lock:
+        labels = body.pop("labels", [])
         made = as_actor(world, call, "POST", "/issues", {**body, "title": str(title)}).json()
+        if labels:
+            # Apart from the issue itself, so that there are `labeled` events, as on GitHub.
+            make_labels(world, call.hosted, labels)
+            as_actor(world, call, "POST", f"/issues/{made['number']}/labels", {"labels": labels})
         shape = refresh_issue(world, call.hosted, int(made["number"]))
     return reply(shape, 201, {"Location": shape["url"]})
 
@@ -105,6 +110,7 @@ def edit_issue(world: World, call: Call) -> Response:
         raise validation_failed("Issue", "invalid", field="state")
     with call.hosted.lock:
         issue = _existing(call, number)
+        make_labels(world, call.hosted, body.get("labels", []))
         if not call.may_push and issue["user"]["login"] != call.actor.login:
             raise Refusal(403, "Must have push access to repository")
         if "pull_request" in issue:
@@ -148,6 +154,16 @@ def label_names(given: object) -> list[str]:
     if not all(isinstance(name, str) and 0 < len(name) <= 50 for name in names):
         raise validation_failed("Label", "invalid", field="name")
     return names
+
+
+def make_labels(world: World, hosted: Hosted, names: list[str]) -> None:
+    """Make the labels that are not there, in GitHub's grey; emulate would choose colours by chance."""
+    for name in names:
+        if name not in hosted.labels:
+            body = {"name": name, "color": "ededed"}
+            # 422: somebody made it by the labels endpoint.
+            world.emulator.call("POST", f"{hosted.api}/labels", body=body)
+            hosted.labels.add(name)
 
 
 def _existing(call: Call, number: int) -> Json:
@@ -205,7 +221,9 @@ def change_labels(world: World, call: Call) -> Response:
         else:
             body: Any = call.request.json() if call.request.body.lstrip()[:1] == b"{" else _array(call)
             labels: Any = cast("Json", body).get("labels", []) if isinstance(body, dict) else body
-            as_actor(world, call, method, path, {"labels": label_names(labels)})
+            names = label_names(labels)
+            make_labels(world, call.hosted, names)
+            as_actor(world, call, method, path, {"labels": names})
         shape = refresh_issue(world, call.hosted, number)
     return empty() if method == "DELETE" and len(call.args) == 1 else reply(shape["labels"])
 

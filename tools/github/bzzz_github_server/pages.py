@@ -16,7 +16,13 @@ from bzzz_github_server.world import Hosted, World, as_admin
 PATH = re.compile(
     r"^/([\w.-]+/[\w.-]+)(?:/(issues|pull|commit|raw)(?:/(\d{1,9}|[0-9a-f]{40})(\.diff|/.*)?)?)?/?$"
 )
-_NOT_OWNERS = frozenset({"repos", "user", "users", "orgs", "app", "organizations", "rate_limit"})
+_NOT_OWNERS = frozenset(
+    {
+        *("repos", "user", "users", "orgs", "app"),
+        *("search", "gists", "notifications", "teams", "enterprises"),
+    }
+)
+"""First parts of the API's own paths."""
 
 _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"

@@ -43,9 +43,12 @@ class Recorder:
             },
             "faults": faults,
         }
+        line = json.dumps(record, ensure_ascii=False) + "\n"
         with self._lock:
-            self._file.write(json.dumps(record, ensure_ascii=False) + "\n")
-            self._file.flush()
+            # A thread may come late, after the server's end has closed the file.
+            if not self._file.closed:
+                self._file.write(line)
+                self._file.flush()
 
     def __enter__(self) -> Recorder:
         return self
@@ -56,4 +59,3 @@ class Recorder:
         if self._file is not None:
             with self._lock:
                 self._file.close()
-                self._file = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import quote, unquote
 
-from bzzz_github_server import contents, gitobjects, issues, merging, people, pulls, refs
+from bzzz_github_server import contents, events, gitobjects, issues, merging, people, pulls, refs
 from bzzz_github_server.accounts import Account, at_least
 from bzzz_github_server.errors import Refusal, not_found
 from bzzz_github_server.shapes import tidy
@@ -37,7 +37,7 @@ def _below(request: Request) -> str:
 
 _PASSED_ON = (
     Route("GET", r"/issues/comments(?:/\d+)?", passed_on, "issues"),
-    Route("GET", r"/issues/\d+/(?:comments|events|timeline)", passed_on, "issues"),
+    Route("GET", r"/issues/\d+/comments", passed_on, "issues"),
     Route("GET", r"/labels(?:/[^/]+)?", passed_on, "issues"),
     Route("POST", r"/labels", passed_on, "issues", "write"),
     Route("GET", r"/milestones(?:/\d+)?", passed_on, "issues"),
@@ -51,7 +51,7 @@ _PASSED_ON = (
 
 _TABLE = tuple(
     (re.compile(rf"^{route.pattern}$"), route)
-    for module in (refs, gitobjects, contents, pulls, merging, issues, people)
+    for module in (refs, gitobjects, contents, pulls, merging, issues, events, people)
     for route in module.ROUTES
 ) + tuple((re.compile(rf"^{route.pattern}$"), route) for route in _PASSED_ON)
 

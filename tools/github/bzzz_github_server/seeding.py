@@ -11,7 +11,7 @@ from bzzz_github_server.accounts import Accounts, at_least
 from bzzz_github_server.emulator import ADMIN, Emulator
 from bzzz_github_server.errors import SettingsError
 from bzzz_github_server.githttp import folder_of
-from bzzz_github_server.issues import refresh_issue
+from bzzz_github_server.issues import make_labels, refresh_issue
 from bzzz_github_server.settings import Association, IssueSettings, RepositorySettings, Settings
 from bzzz_github_server.wire import Json
 from bzzz_github_server.world import Hosted, World, accepted
@@ -153,8 +153,12 @@ def _put(running: Emulator, path: str, login: str, body: Json) -> None:
 def _issues(world: World, settings: Settings, repository: RepositorySettings) -> None:
     hosted = world.hosted[repository.name.lower()]
     for issue in repository.issues:
-        body = {"title": issue.title, "body": issue.body, "labels": list(issue.labels)}
+        body = {"title": issue.title, "body": issue.body}
         author = author_of(settings, issue)
         made = accepted(world.emulator.call("POST", f"{hosted.api}/issues", login=author, body=body)).json()
         hosted.associations[int(made["number"])] = issue.author_association
+        if issue.labels:
+            make_labels(world, hosted, list(issue.labels))
+            path, labels = f"{hosted.api}/issues/{made['number']}/labels", list(issue.labels)
+            accepted(world.emulator.call("POST", path, login=author, body=labels))
         refresh_issue(world, hosted, int(made["number"]))

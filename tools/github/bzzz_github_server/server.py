@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from tempfile import TemporaryFile
-from typing import IO
+from typing import IO, Any
 from urllib.parse import urlsplit
 
 import structlog
@@ -55,13 +55,10 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Any method: read the request, have it answered, write the answer."""
-        self.server.slots.acquire()
         try:
             self._exchange()
         except (Dropped, ConnectionError, TimeoutError):
             self.close_connection = True
-        finally:
-            self.server.slots.release()
 
     do_HEAD = do_POST = do_PATCH = do_PUT = do_DELETE = do_GET  # noqa: N815
 
@@ -85,7 +82,13 @@ class Handler(BaseHTTPRequestHandler):
                 if is_git
                 else self.server.gateway.answer(request)
             )
-            self._write(answer) if isinstance(answer, Response) else self._stream(answer)
+            if isinstance(answer, Response):
+                self._write(answer)
+                return
+            try:
+                self._stream(answer)
+            finally:
+                answer.close()
 
     # ---- reading ------------------------------------------------------------------------------------------
 
@@ -141,9 +144,8 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
-        for chunk in answer.chunks:
-            if chunk:
-                self.wfile.write(f"{len(chunk):x}\r\n".encode() + chunk + b"\r\n")
+        for chunk in answer.chunks():
+            self.wfile.write(f"{len(chunk):x}\r\n".encode() + chunk + b"\r\n")
         self.wfile.write(b"0\r\n\r\n")
 
 
@@ -172,6 +174,20 @@ class Server(ThreadingHTTPServer):
         """host:port as in a URL."""
         host = str(self.server_address[0])
         return f"[{host}]:{self.server_port}" if ":" in host else f"{host}:{self.server_port}"
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """A new connection: a thread of its own, unless there are too many."""
+        if self.slots.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """In that thread: its requests, one after the other."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self.slots.release()
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A connection failed outside of the gateway: log it in our form."""

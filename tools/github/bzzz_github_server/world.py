@@ -46,6 +46,8 @@ class Hosted:
     associations: dict[int, str] = field(default_factory=dict[int, str])
     """author_association by issue number, where the configuration says so."""
     pushed_at: str | None = None
+    labels: set[str] = field(default_factory=set[str])
+    """Labels known to be there."""
 
     @property
     def api(self) -> str:
