@@ -33,8 +33,8 @@ from tests.support.processes import Processes
 
 PEER = "12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN"
 REPOSITORY = "acme/widgets"
-WRITERS = ("bot-0", "bot-1", "bot-2", "ada")
-"""Accounts with write permission; the bots are the hive's, ada is a human."""
+WRITERS = ("bot-0", "bot-1", "bot-2", "ada", "gone")
+"""Accounts with write permission; the bots are the hive's, ada is a human, gone loses the permission."""
 
 _labels = itertools.count(1)
 _nonces = itertools.count(1)

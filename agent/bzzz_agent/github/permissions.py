@@ -28,7 +28,7 @@ class Permissions:
     async def ineligible(self, issue: IssueFacts, rules: EligibilityRules) -> Ineligible | None:
         """Return why an issue is left alone, None if it may be claimed.
 
-        Asks for the author's permission, and only if that does not suffice for the labeller's.
+        Asks for the author's permission, and only if that does not suffice for the labellers'.
         Raises GitHubError.
         """
         reason = at_first_sight(issue, rules)
@@ -36,8 +36,8 @@ class Permissions:
             return reason
         if may_vouch(issue, rules) and vouches(await self.of(issue.author)):
             return None
-        labeller = await self._labeller(issue, rules)
-        if labeller is not None and vouches(await self.of(labeller)):
+        labellers = await self._labellers(issue, rules)
+        if labellers and all([vouches(await self.of(login)) for login in sorted(labellers)]):
             return None
         return "untrusted_author"
 
@@ -63,8 +63,8 @@ class Permissions:
         self._known[login] = (now, permission)
         return permission
 
-    async def _labeller(self, issue: IssueFacts, rules: EligibilityRules) -> str | None:
-        """Return who put on the hive's labels last; None where several people did, or too long ago to find."""
+    async def _labellers(self, issue: IssueFacts, rules: EligibilityRules) -> frozenset[str]:
+        """Return who put each of the hive's labels on last; nobody where that cannot be told for all of them."""
         last: dict[str, str] = {}
         wanted = {label.lower() for label in rules.labels}
         for page in range(1, _EVENT_PAGES + 1):
@@ -79,6 +79,5 @@ class Permissions:
                 if event.event == "labeled" and name in wanted:
                     last[name] = "" if event.actor is None else event.actor.login
             if not answer.has_next:
-                break
-        people = set(last.values())
-        return people.pop() if len(people) == 1 and set(last) == wanted else None
+                return frozenset(last.values()) if set(last) == wanted else frozenset()
+        return frozenset()
