@@ -13,8 +13,8 @@ from typing import Any
 
 from hmmm.base import Model
 from hmmm.discussion import CloseRound, Decision, Discussion, Escalate, Execute, Propose, Revise, decide
-from hmmm.envelope import SigningKey, canonical_json, sha256_hex
-from hmmm.evidence import Bundle, Statement, make_statement, sign_statement
+from hmmm.envelope import STATEMENT_TYPE, Envelope, SigningKey, sha256_hex
+from hmmm.evidence import Bundle, Statement, make_statement
 from hmmm.hypercore_proof import log_key_of_seed
 from hmmm.identity import IssueIdentity
 from hmmm.limits import DiscussionLimits
@@ -31,15 +31,12 @@ from hmmm.meta import (
     PlanProposed,
     PlanRevised,
     Reviewing,
-    RoundClosed,
     Severity,
     TestRun,
     Verdict,
 )
-from hmmm.meta import (
-    Decision as Weighing,
-)
 from hmmm.observer import Entry, LogObserver, LogOwner
+from hmmm.patch_digest import patch_digest
 from hmmm.plan import Plan
 from hmmm.pr_body import Report, render_pr_body
 from hmmm.records import (
@@ -55,7 +52,7 @@ from hmmm.records import (
 from hmmm.verdict import SignedVerdict, sign_verdict
 from tests.support.paper_log import PaperLog
 
-__all__ = ["START", "Claimant", "Hive", "Node", "Sealed", "Weighing", "a_plan", "sealed_discussion"]
+__all__ = ["START", "Claimant", "Hive", "Node", "Sealed", "a_plan", "sealed_discussion"]
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
 HEAD, BASE, TREE = "a" * 40, "b" * 40, "c" * 40
@@ -263,7 +260,7 @@ class Claimant:
             "plan_digest": self.plan_digest,
             "ok": True,
             "head_sha": HEAD,
-            "patch_digest": sha256_hex(DIFF),
+            "patch_digest": patch_digest(DIFF),
             "tests": TestRun(outcome="passed", exit_code=0, seconds=1.5),
         }
         return self.say(ExecutionFinished(**values | fields))
@@ -287,7 +284,7 @@ class Claimant:
             "head_sha": HEAD,
             "base_sha": BASE,
             "tree_sha": TREE,
-            "patch_digest": sha256_hex(DIFF),
+            "patch_digest": patch_digest(DIFF),
             "plan_digest": self.plan_digest,
             "first_seq": self.observer.first_seq[self.issue],
             "transcript_token": TOKEN,
@@ -421,22 +418,44 @@ class Sealed:
     """A sealed discussion with everything that a reader gets of it."""
 
     claimant: Claimant
+    paper: PaperLog
     statement: Statement
     signed_statement: bytes
     bundle: dict[str, Any]
     pull_request: dict[str, Any]
 
 
-def evidence_of(claimant: Claimant, *, length: int | None = None, **bundle: Any) -> Sealed:
-    """Make statement, bundle and pull request of a sealed discussion, the proof at `length` (default: the seal)."""
+def evidence_of(
+    claimant: Claimant,
+    *,
+    length: int | None = None,
+    leave_out: Iterable[int] = (),
+    take_in: Iterable[int] = (),
+    said: dict[str, Any] | None = None,
+    quoted: dict[str, Any] | None = None,
+    signer: SigningKey | None = None,
+) -> Sealed:
+    """Make statement, bundle and pull request of a sealed discussion.
+
+    The proof is at `length` (default: just after the seal). To lie: `leave_out` and `take_in` change which records
+    the statement names, `said` changes fields of the seal that it repeats, `quoted` the log head that it quotes,
+    `signer` is who signs it.
+    """
     sealed_seq, sealed = next(
         (entry.seq, EvidenceSealed.from_object(entry.record.data, what="seal"))
         for entry in reversed(claimant.entries)
         if entry.record.kind == "evidence_sealed"
     )
-    seqs = [e.seq for e in claimant.entries if e.record.issue == claimant.issue and e.seq <= sealed_seq]
+    own = {e.seq for e in claimant.entries if e.record.issue == claimant.issue and e.seq <= sealed_seq}
+    seqs = sorted((own - set(leave_out)) | set(take_in))
+    stated = seqs[-1] + 1
     paper = PaperLog(claimant.blocks, claimant.node.log_seed)
-    stated = sealed_seq + 1
+    head = {
+        "length": stated,
+        "tree_hash": paper.tree_hash(stated),
+        "signature": paper.head(stated)["signature"],
+    }
+    repeated = sealed.model_copy(update=said or {})
     execution = claimant.state.execution
     statement = make_statement(
         issue=claimant.issue,
@@ -444,24 +463,19 @@ def evidence_of(claimant: Claimant, *, length: int | None = None, **bundle: Any)
         node_id=claimant.node.node_id,
         peer_id=claimant.node.key.key_id,
         log_key=paper.key.hex(),
-        length=stated,
-        tree_hash=paper.tree_hash(stated),
-        signature=paper.head(stated)["signature"],
         seqs=seqs,
-        sealed=sealed,
+        sealed=repeated,
         tests=None if execution is None else execution.tests,
-        transcript_url=f"http://127.0.0.1:8080/logs/{paper.key.hex()}/{sealed.transcript_token}",
+        transcript_url=f"http://127.0.0.1:8080/logs/{paper.key.hex()}/{repeated.transcript_token}",
+        **head | (quoted or {}),
     )
-    signed = sign_statement(statement, claimant.node.key)
+    signed = Envelope.sign(STATEMENT_TYPE, statement.to_json(), signer or claimant.node.key).raw
     made = Bundle(
-        **{
-            "hive": claimant.hive.name,
-            "hive_key": claimant.hive.key.public.hex(),
-            "card": claimant.node.card_bytes.decode(),
-            "statement": signed.decode(),
-            "proof": paper.bundle(seqs, stated if length is None else length),
-        }
-        | bundle
+        hive=claimant.hive.name,
+        hive_key=claimant.hive.key.public.hex(),
+        card=claimant.node.card_bytes.decode(),
+        statement=signed.decode(),
+        proof=paper.bundle(seqs, stated if length is None else length),
     )
     body = render_pr_body(Report("Mended x.", claimant.state, statement, signed, ("x.py",)))
     pull_request = {
@@ -471,7 +485,7 @@ def evidence_of(claimant: Claimant, *, length: int | None = None, **bundle: Any)
         "head": {"sha": sealed.head_sha, "ref": f"bzzz/issue-{claimant.issue.number}"},
         "base": {"ref": "main", "repo": {"full_name": claimant.issue.repository}},
     }
-    return Sealed(claimant, statement, signed, made.to_object(), pull_request)
+    return Sealed(claimant, paper, statement, signed, made.to_object(), pull_request)
 
 
 def debate(hive: Hive | None = None, **claimant: Any) -> tuple[Claimant, Node, Node]:
@@ -513,13 +527,3 @@ def sealed_discussion() -> Sealed:
     agreed(claimant, first)
     claimant.seal()
     return evidence_of(claimant)
-
-
-def blocks_of(values: Iterable[object]) -> list[bytes]:
-    """Log blocks of JSON values."""
-    return [canonical_json(value) for value in values]
-
-
-def weighed_account(account: RoundClosed, digest: str) -> bool:
-    """Whether an account lists a message."""
-    return any(w.digest == digest for w in account.weighed)

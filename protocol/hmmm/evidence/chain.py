@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -83,22 +84,40 @@ def newest_revocations(bundle: Bundle, known: bytes | None, hive_key: bytes) -> 
     return max(read, key=lambda r: r.version, default=None)
 
 
-def proven_head(bundle: Bundle, stated: Predicate) -> VerifiedLog:
-    """Return the log as proven, whose signed head is the statement's or is shown to continue it.
+def check_head(bundle: Bundle, stated: Predicate) -> None:
+    """Check that the log's own key signed the head that the statement names.
 
-    Raises EvidenceError: reason `head_differs`, or that of the proof.
+    Raises EvidenceError: reason `malformed`, `wrong_log` or `bad_signature`.
+    """
+    manifest = bundle.proof.get("manifest")
+    if not isinstance(manifest, str) or re.fullmatch(r"[0-9a-f]{140}", manifest) is None:
+        raise EvidenceError("malformed", "proof: expected a manifest of 70 bytes in hex")
+    said = stated.log
+    signing_key = bytes.fromhex(manifest)[-32:]
+    verify_head(stated.log_key, signing_key, said.length, said.tree_hash, said.signature)
+
+
+def proven_blocks(bundle: Bundle, stated: Predicate) -> VerifiedLog:
+    """Return the log as proven: exactly the issue's blocks, under the statement's head or one that continues it.
+
+    Raises EvidenceError: reason `head_differs`, `not_the_range`, or that of the proof.
     """
     log = verify_bundle(bundle.proof, stated.log_key)
     said = stated.log
-    signing_key = bytes.fromhex(str(bundle.proof["manifest"]))[-32:]
-    verify_head(stated.log_key, signing_key, said.length, said.tree_hash, said.signature)
     if log.length == said.length:
         if log.tree_hash != said.tree_hash:
             raise EvidenceError(
                 "head_differs",
                 f"length {log.length}: expected tree {said.tree_hash}, proven is {log.tree_hash}",
             )
-        return log
+    else:
+        _check_growth(bundle, stated, log)
+    _check_range(log, stated)
+    return log
+
+
+def _check_growth(bundle: Bundle, stated: Predicate, log: VerifiedLog) -> None:
+    said = stated.log
     if bundle.consistency is None:
         raise EvidenceError(
             "head_differs",
@@ -111,11 +130,9 @@ def proven_head(bundle: Bundle, stated: Predicate) -> VerifiedLog:
             "head_differs",
             f"the log at {log.length} is not shown to continue the statement's {said.length} blocks",
         )
-    return log
 
 
-def check_range(log: VerifiedLog, stated: Predicate) -> None:
-    """Check that exactly the issue's records are proven. Raises EvidenceError (reason not_the_range)."""
+def _check_range(log: VerifiedLog, stated: Predicate) -> None:
     expected = stated.log.seqs
     if tuple(sorted(log.blocks)) != expected:
         raise EvidenceError(

@@ -12,15 +12,15 @@ from hmmm.errors import EvidenceError, RemoteProtocolError
 from hmmm.evidence.bundle import Bundle
 from hmmm.evidence.chain import (
     check_chain,
+    check_head,
     check_plan_digests,
-    check_range,
     check_speakers,
     check_statement,
     claimant_card,
     fold_discussion,
     issue_records,
     newest_revocations,
-    proven_head,
+    proven_blocks,
 )
 from hmmm.evidence.pull_request import check_pull_request, read_pull_request
 from hmmm.evidence.statement import Predicate, Statement, read_statement
@@ -49,9 +49,6 @@ LINKS: Final = (
     "patch",
 )
 """Names of the links, in the order in which they are walked."""
-
-_BLOCK_REASONS: Final = frozenset({"bad_proof", "not_the_range", "oversized"})
-"""Reasons of a proof that speak of blocks and nodes; the others speak of the signed head."""
 
 
 @dataclass(frozen=True)
@@ -163,17 +160,15 @@ def _lists(known: Revocations, card: MembershipCard) -> bool:
 
 
 def _walk_log(bundle: Bundle, stated: Predicate) -> Generator[Link, None, dict[int, bytes]]:
-    try:
-        log = proven_head(bundle, stated)
-        check_range(log, stated)
-    except EvidenceError as error:
-        of_blocks = error.reason in _BLOCK_REASONS
-        raise _BrokenError(Link("blocks" if of_blocks else "tree signature", "fails", str(error))) from error
-    grown = "" if log.length == stated.log.length else f", which the log at {log.length} continues"
-    yield Link(
-        "tree signature", "holds", f"the log at length {stated.log.length}{grown}: {stated.log.tree_hash}"
-    )
-    yield Link("blocks", "holds", f"{len(log.blocks)} hash to that tree")
+    said = stated.log
+    with _link("tree signature"):
+        check_head(bundle, stated)
+    yield Link("tree signature", "holds", f"the log's key signed {said.tree_hash} at length {said.length}")
+
+    with _link("blocks"):
+        log = proven_blocks(bundle, stated)
+    grown = "" if log.length == said.length else f", as continued at length {log.length}"
+    yield Link("blocks", "holds", f"{len(log.blocks)} hash to that tree{grown}")
     return log.blocks
 
 
