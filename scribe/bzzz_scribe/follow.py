@@ -38,7 +38,7 @@ class Follower:
     async def run(self) -> None:
         """Follow until cancelled."""
         failures = 0
-        self._keeper.outbox.on_rewind = self._wake
+        self._keeper.outbox.on_reason_to_read = self._wake
         while True:
             try:
                 async with trio.open_nursery() as nursery:

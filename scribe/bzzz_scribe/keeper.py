@@ -118,9 +118,14 @@ class Keeper:
     def hear(self, capabilities: Capabilities, peer_id: str) -> None:
         """Take in what a verified agent says it can."""
         if capabilities.card is not None:
-            self.owners.learn_card(capabilities.card.encode("utf-8", "replace"))
+            self.learn_card(capabilities.card.encode("utf-8", "replace"))
         self._sights.hear(capabilities, peer_id)
         self._refresh_agents()
+
+    def learn_card(self, raw: bytes) -> None:
+        """Take in a membership card; a log that waited for it is read at once."""
+        if self.owners.learn_card(raw):
+            self.outbox.on_reason_to_read()
 
     def note_connected(self, peers: Iterable[str]) -> None:
         """Take in which peers are connected now, by peer id."""

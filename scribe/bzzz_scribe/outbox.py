@@ -39,8 +39,8 @@ class Outbox:
         self._positions: dict[str, int] = {}
         self._wake = trio.Event()
         self._writing = trio.Lock()
-        self.on_rewind: Callable[[], None] = _nothing
-        """Called when positions step back, so that whoever reads logs begins at once."""
+        self.on_reason_to_read: Callable[[], None] = _nothing
+        """Called when there is reason to read logs at once: positions stepped back, an owner became known."""
 
     async def load(self) -> None:
         """Take over what the store holds, so that the same again is not written. Raises StoreError."""
@@ -56,7 +56,7 @@ class Outbox:
     def restart(self, log_key: str) -> None:
         """Have a log read again from its first block."""
         self._positions[log_key] = 0
-        self.on_rewind()
+        self.on_reason_to_read()
         self._blocks = [block for block in self._blocks if block.log_key != log_key]
 
     def put_block(self, block: Block) -> None:
@@ -131,7 +131,7 @@ class Outbox:
         self._dirty_discussions = set(self._discussions)
         self._dirty_cards = set(self._cards)
         self._wake.set()
-        self.on_rewind()
+        self.on_reason_to_read()
 
 
 def _nothing() -> None:

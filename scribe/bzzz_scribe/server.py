@@ -1,9 +1,8 @@
 """Serves the ASGI application on trio: hypercorn's protocol, our own accept loop.
 
-Why not `hypercorn.trio.serve`: its connection shields every send from cancellation, so one client that stops reading
-holds its task for ever and keeps the process from ending (seen with hypercorn 0.18: an SSE client that read nothing
-kept SIGTERM waiting). Here each send has a deadline, connections are counted, and on the way out those that linger
-are closed under their senders.
+Why not `hypercorn.trio.serve`: its connections shield every send from cancellation, so a client that stops reading keeps
+the process from ending (hypercorn 0.18, graceful timeout 3 s: 20 s after the shutdown trigger it still waited). Here each
+send has a deadline, connections are counted, and on the way out those that linger are closed under their senders.
 """
 
 from __future__ import annotations
@@ -21,8 +20,8 @@ from hypercorn.typing import ASGIFramework, ConnectionState
 
 SEND_S: Final = 15.0
 """A client that takes no byte for so long is gone."""
-KEEP_ALIVE_S: Final = 15
-"""From connection or last answer to the next whole request head."""
+KEEP_ALIVE_S: Final = 5
+"""From connection or last answer to the next whole request head. A connection that its client closed counts so long."""
 MAX_CONNECTIONS: Final = 256
 MAX_HEAD_BYTES: Final = 16 * 1024
 GRACE_S: Final = 2.0

@@ -152,11 +152,11 @@ class SqliteStore:
     def _open_or_replace(self) -> sqlite3.Connection:
         try:
             return self._open()
+        except (sqlite3.OperationalError, OSError) as error:
+            raise StoreError(
+                f"{self.path}: cannot be opened: {error}; expected a writable folder and free space"
+            ) from error
         except sqlite3.DatabaseError as error:
-            if isinstance(error, sqlite3.OperationalError):
-                raise StoreError(
-                    f"{self.path}: cannot be opened: {error}; expected a writable folder and free space"
-                ) from error
             self._set_aside(str(error))
             return self._open()
 

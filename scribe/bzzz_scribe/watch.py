@@ -84,7 +84,7 @@ class Watcher:
         for card in self._roster.members(self._now()):
             raw = self._roster.card_bytes_of(card.peer_id)
             if raw is not None and card.role == "agent":
-                self._keeper.owners.learn_card(raw)
+                self._keeper.learn_card(raw)
         self._keeper.note_connected(p.peer_id for p in self._mesh.peers() if p.connected)
         live = self._keeper.live_issues()
         for number in set(self._topics) - live:

@@ -28,3 +28,10 @@ def rig() -> Iterator[Rig]:
     """A hive of this test alone, its scribe not started."""
     with running_rig() as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Rig]:
+    """A hive for tests that only read, its scribe not started."""
+    with running_rig() as made:
+        yield made

@@ -13,7 +13,7 @@ import httpx
 
 from hmmm.evidence import Statement, make_statement, sign_statement
 from hmmm.hypercore_proof import log_key_of_seed
-from hmmm.records import AgentStarted, EffectIntended, EvidenceSealed, PullRequestOpened
+from hmmm.records import EffectIntended, EvidenceSealed, PullRequestOpened, Record
 from tests.support.discussions import Claimant, Hive, Node, seed_of
 from tests.support.processes import Process, Processes, eventually
 from tests.support.sidecar import TOKEN, Archive, Log, Logs
@@ -100,7 +100,8 @@ class Rig:
             "version": "0",
             "card": node.card_bytes.decode(),
         }
-        voice.claimant.record(AgentStarted(**started), issue=None)
+        chair = voice.claimant
+        chair.append(Record(id=chair.new_id("r"), at=chair.now, kind="agent_started", data=started).to_json())
         return voice
 
     def start(self) -> Rig:
