@@ -57,11 +57,11 @@ class Discovery:
                 await self.wake.wait()
 
     def _my_turn_to_poll(self) -> bool:
-        """The poller is drawn by rendezvous hash over the live agents; epoch 0 of issue 1 stands for the repository."""
+        """The poller is drawn by rendezvous hash over the live agents; issue 1 stands for the repository."""
         seen = self.hive.last_seen(self.repo.name)
         if seen is not None and seen[1] > MISSED_POLLS * self.interval_s:
             return True
-        turn = IssueIdentity(repository=self.repo.name, number=1, epoch=0)
+        turn = IssueIdentity(repository=self.repo.name, number=1, epoch=1)
         names = {c.node_id for c in self.hive.candidates(self.repo.name)} | {self.own.node_id}
         return max(names, key=lambda name: rendezvous_weight(turn, name)) == self.own.node_id
 
