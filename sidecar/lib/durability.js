@@ -21,7 +21,8 @@ class WriteAheadLog {
    * a table file, which RocksDB syncs before it deletes the log.
    */
   async sync () {
-    const names = (await fs.promises.readdir(this.directory)).filter(name => name.endsWith('.log'))
+    // Sync: listing a dozen names takes 20 µs here, and five times that by way of the thread pool.
+    const names = fs.readdirSync(this.directory).filter(name => name.endsWith('.log'))
     const fresh = names.filter(name => !this.files.has(name))
     for (const name of fresh) {
       try {

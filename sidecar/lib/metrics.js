@@ -70,13 +70,15 @@ function archiveMetrics (list) {
  * @returns {http.Server} serves /metrics
  */
 function metricsServer (registry) {
-  return http.createServer({ maxHeaderSize: 8192, requestTimeout: 5000 }, async (request, response) => {
+  const server = http.createServer({ maxHeaderSize: 8192, requestTimeout: 5000 }, async (request, response) => {
     if (request.url !== '/metrics') {
       response.writeHead(404).end()
       return
     }
     response.writeHead(200, { 'content-type': registry.contentType }).end(await registry.metrics())
   })
+  server.maxConnections = 16
+  return server
 }
 
 module.exports = { logMetrics, archiveMetrics, metricsServer }

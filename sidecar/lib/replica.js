@@ -21,6 +21,7 @@ const logger = require('./logger')
 /** @typedef {import('./config').LogAddress} LogAddress */
 
 const LOOK_EVERY_MS = 500
+const MAX_PENDING_HEADS = 4096
 
 class Replica extends LogView {
   /**
@@ -131,6 +132,7 @@ class Replica extends LogView {
   noteHead () {
     const { core } = this
     if (core.length > (this.pendingHeads.at(-1)?.length ?? 0)) this.pendingHeads.push(headOf(core))
+    if (this.pendingHeads.length > MAX_PENDING_HEADS) this.pendingHeads.shift() // only proofs at exactly its length are lost
   }
 
   /** With `allowFork: false` a truncated sidecar is ignored without a word; it is a rewritten history all the same. */

@@ -88,6 +88,29 @@ def test_no_acknowledged_record_is_lost_when_stopped_under_load(log: Log) -> Non
     assert acknowledged.items() <= there.items()
 
 
+def test_no_acknowledged_record_is_lost_when_the_disk_is_full(log: Log) -> None:
+    log.live.stop()
+    log.start(prefix=("bash", "-c", 'trap "" XFSZ; ulimit -f 600; exec "$@"', "limited"))  # KiB a file
+    acknowledged: dict[str, int] = {}
+    with log.client() as http:
+        for n in range(2000):
+            try:
+                answer = http.post("/v1/records", json={"records": [{"id": f"id-{n}", "pad": "x" * 1000}]})
+            except httpx.TransportError:
+                break
+            if answer.status_code == 503:
+                assert answer.json()["error"]["code"] == "STORAGE"
+                break
+            acknowledged[f"id-{n}"] = answer.json()["results"][0]["seq"]
+    assert 100 < len(acknowledged) < 2000
+    assert log.live.wait() == 1
+    assert log.live.logged("storage_failed")
+    log.start()
+    there = {line["record"]["id"]: line["seq"] for line in log.records()}
+    assert acknowledged.items() <= there.items()
+    assert log.append({"id": "after"})["results"][0]["seq"] == len(there)
+
+
 def test_a_log_of_ten_thousand_records_recovers_within_two_seconds(log: Log) -> None:
     with log.client() as http:
         for start in range(0, 10_000, 1000):

@@ -46,12 +46,12 @@ class Log:
         assert self.process is not None
         return self.process
 
-    def start(self, *, ready_within: float | None = 30.0) -> Log:
-        """Start (again) with the present configuration."""
+    def start(self, *, ready_within: float | None = 30.0, prefix: tuple[str, ...] = ()) -> Log:
+        """Start (again) with the present configuration; `prefix` is a command that runs the program."""
         file = self.folder / "config.json"
         file.write_text(json.dumps(self.config))
         self.process = self.processes.start(
-            self.folder.name, ["node", PROGRAM, "log", "--config", file], ready_within=ready_within
+            self.folder.name, [*prefix, "node", PROGRAM, "log", "--config", file], ready_within=ready_within
         )
         return self
 
