@@ -80,7 +80,3 @@ async def test_client_and_server_keep_to_githubs_description(hive: Hive) -> None
         str(violation) for record in records if not record["faults"] for violation in contract.check(record)
     ]
     assert violations == []
-    assert {r["requestHeaders"]["accept"] for r in fresh} == {
-        "application/vnd.github+json",
-        "application/vnd.github.diff",
-    }

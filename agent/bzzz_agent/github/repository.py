@@ -121,10 +121,13 @@ class GitHubRepository:
 
         `tip` is its claim's, as polled: that claimant's account as assignee is no stranger.
         """
-        rules = self.rules
-        if tip is not None and tip.record is not None:
-            rules = replace(rules, accounts=rules.accounts | tip.record.accounts)
-        return await self._permissions.ineligible(issue, rules)
+        return await self._permissions.ineligible(issue, self.rules_for(tip))
+
+    def rules_for(self, tip: Tip | None) -> EligibilityRules:
+        """Return the rules for an issue with this claim: the accounts that the claim shows are no strangers."""
+        if tip is None or tip.record is None:
+            return self.rules
+        return replace(self.rules, accounts=self.rules.accounts | tip.record.accounts)
 
     async def opening(self, issue: IssueFacts) -> Opening | None:
         """Return whether the claim ref lets an issue be claimed now, None where its tip is unreadable."""
