@@ -6,6 +6,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from hmmm.claims import (
     HOLDER_MOVES,
     OTHERS_MOVES,
@@ -20,8 +23,6 @@ from hmmm.claims import (
     read_claim,
 )
 from hmmm.errors import LocalProtocolError, MalformedError
-from hypothesis import given
-from hypothesis import strategies as st
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 PEER = "12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN"

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from hmmm.eligibility import (
     EligibilityRules,
     IssueFacts,
@@ -14,8 +17,6 @@ from hmmm.eligibility import (
     strangers,
     vouches,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 RULES = EligibilityRules(frozenset({"bzzz"}), accounts=frozenset({"bzzz-bot"}))
 ISSUE = IssueFacts(

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from hmmm.identity import IssueIdentity
 from hmmm.messages import Capabilities, ModelInfo
 from hmmm.ranking import (
@@ -14,8 +17,6 @@ from hmmm.ranking import (
     rank,
     rendezvous_weight,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 names = st.text("abcdefgh0123456789-", min_size=1, max_size=12)
 candidates = st.lists(
