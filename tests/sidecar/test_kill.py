@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
-from tests.support.sidecar import Log
+from tests.support.sidecar import Archive, Log
 
 ROUNDS = int(os.environ.get("BZZZ_KILL_ROUNDS", "8"))
 CLIENTS = 4
@@ -32,6 +32,24 @@ def test_no_acknowledged_record_is_lost_when_killed_under_load(log: Log) -> None
     print(f"killed {ROUNDS} times: {len(acknowledged)} records acknowledged, {lost} lost")
     assert len(acknowledged) > ROUNDS
     assert lost == 0
+
+
+def test_killing_log_and_archive_at_random_never_looks_like_a_conflict(archived: tuple[Log, Archive]) -> None:
+    log, archive = archived
+    acknowledged: dict[str, int] = {}
+    for round_number in range(ROUNDS // 2):
+        acknowledged |= load_until_killed(log, round_number)
+        if round_number % 2:
+            archive.live.kill()
+            archive.start()
+        log.start()
+        archive.follow(log)
+        log.wait_open()
+        assert acknowledged.items() <= {line["record"]["id"]: line["seq"] for line in log.records()}.items()
+    head = log.get("/v1/head")
+    archive.wait_held(log, head["length"])
+    answer = archive.get(f"/v1/logs/{log.key}/acknowledged?length={head['length']}")
+    assert (answer["treeHash"], answer["conflict"]) == (head["treeHash"], False)
 
 
 def load_until_killed(log: Log, round_number: int) -> dict[str, int]:
