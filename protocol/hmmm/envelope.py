@@ -7,6 +7,7 @@ Verification needs no key store: a libp2p peer id of an Ed25519 key *is* the pub
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import math
@@ -17,7 +18,6 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from securesystemslib.dsse import Envelope as DsseEnvelope
-from securesystemslib.signer import Signature  # pyright: ignore[reportPrivateImportUsage]
 
 from hmmm.errors import MalformedError, SignatureError, excerpt
 
@@ -156,6 +156,18 @@ def raw_public(private: Ed25519PrivateKey) -> bytes:
     return private.public_key().public_bytes(Encoding.Raw, PublicFormat.Raw)
 
 
+def _canonical(payload_type: str, payload: bytes, key_id: str, signature: bytes) -> bytes:
+    """Write an envelope in the one form that we take."""
+    signatures = [{"keyid": key_id, "sig": base64.b64encode(signature).decode()}]
+    return canonical_json(
+        {
+            "payload": base64.b64encode(payload).decode(),
+            "payloadType": payload_type,
+            "signatures": signatures,
+        }
+    )
+
+
 @dataclass(frozen=True)
 class Envelope:
     """A DSSE envelope with exactly one signature, as it came or as it will go.
@@ -180,8 +192,7 @@ class Envelope:
         """Sign a payload and wrap it. The bytes are canonical: the same input gives the same envelope."""
         dsse = DsseEnvelope(payload, payload_type, {})
         signature = key.private.sign(dsse.pae())
-        dsse.signatures = {key.key_id: Signature(key.key_id, signature.hex())}
-        raw = canonical_json(cast("object", dsse.to_dict()))  # pyright: ignore[reportUnknownMemberType]
+        raw = _canonical(payload_type, payload, key.key_id, signature)
         return cls(payload_type, payload, key.key_id, signature, raw)
 
     @classmethod
@@ -199,7 +210,6 @@ class Envelope:
             (signature,) = dsse.signatures.values()
             signed = bytes.fromhex(signature.signature)
             fields = (dsse.payload_type, dsse.payload, signature.keyid)
-            canonical = canonical_json(cast("object", dsse.to_dict()))  # pyright: ignore[reportUnknownMemberType]
         except (KeyError, ValueError, TypeError, AttributeError) as error:
             raise MalformedError(
                 "malformed", f"envelope: expected DSSE with one signature: {excerpt(repr(error))}"
@@ -211,7 +221,7 @@ class Envelope:
             raise MalformedError(
                 "wrong_type", f"envelope: expected {expected_type}, got {excerpt(payload_type)}; dropped"
             )
-        if canonical != raw:
+        if _canonical(payload_type, payload, key_id, signed) != raw:
             raise MalformedError(
                 "not_canonical",
                 "envelope: expected sorted keys, no spaces and nothing but DSSE's fields; dropped",
@@ -230,6 +240,17 @@ class Envelope:
             raise SignatureError(
                 "bad_signature", f"envelope by {excerpt(self.key_id)}: signature does not verify; dropped"
             ) from error
+
+    def verify_hive(self, hive_key: bytes) -> None:
+        """Check that the hive key signed, and that the key id, which no signature covers, names that key.
+
+        Raises SignatureError.
+        """
+        if self.key_id != hive_key.hex():
+            raise SignatureError(
+                "other_signer", f"expected the hive key {hive_key.hex()}, got {excerpt(self.key_id)}; dropped"
+            )
+        self.verify(hive_key)
 
     def verify_peer(self) -> None:
         """Check the signature against the key that the peer id in `key_id` contains.

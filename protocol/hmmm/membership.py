@@ -78,7 +78,7 @@ def read_card(raw: bytes, *, hive: str | None, hive_key: bytes) -> MembershipCar
     Raises MalformedError, SignatureError, CardRefusedError.
     """
     envelope = Envelope.parse(raw, expected_type=CARD_TYPE, limit=MAX_CARD_BYTES)
-    envelope.verify(hive_key)
+    envelope.verify_hive(hive_key)
     card = MembershipCard.from_json(envelope.payload, limit=MAX_CARD_BYTES, what="membership card")
     if hive is not None and card.hive != hive:
         raise CardRefusedError(
@@ -93,7 +93,7 @@ def read_revocations(raw: bytes, *, hive: str | None, hive_key: bytes) -> Revoca
     Raises MalformedError, SignatureError, CardRefusedError.
     """
     envelope = Envelope.parse(raw, expected_type=REVOCATIONS_TYPE, limit=MAX_REVOCATIONS_BYTES)
-    envelope.verify(hive_key)
+    envelope.verify_hive(hive_key)
     revocations = Revocations.from_json(envelope.payload, limit=MAX_REVOCATIONS_BYTES, what="revocations")
     if hive is not None and revocations.hive != hive:
         raise CardRefusedError(

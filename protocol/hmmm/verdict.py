@@ -33,7 +33,7 @@ def read_verdict(raw: bytes, hive_key: bytes, issue: IssueIdentity) -> SignedVer
     Raises MalformedError, SignatureError.
     """
     envelope = Envelope.parse(raw, expected_type=VERDICT_TYPE, limit=MAX_VERDICT_BYTES)
-    envelope.verify(hive_key)
+    envelope.verify_hive(hive_key)
     verdict = SignedVerdict.from_json(envelope.payload, limit=MAX_VERDICT_BYTES, what="verdict")
     if verdict.issue != issue:
         raise SignatureError(

@@ -154,6 +154,11 @@ class Claimant:
         assert self.state.plan is not None
         return self.state.plan.digest
 
+    @property
+    def plan_and_account(self) -> bool:
+        """Whether there is an account of the present round."""
+        return self.observer.discussions[self.issue].closing is not None
+
     def pass_time(self, seconds: float) -> None:
         """Move the clock."""
         self.now += timedelta(seconds=seconds)
