@@ -10,6 +10,7 @@ import trio
 from bzzz_agent.claimant.desk import Desk
 from bzzz_agent.github.errors import PermanentError, RetryableError
 from bzzz_agent.github.poll import Poll
+from bzzz_agent.github.refs import Tip
 from bzzz_agent.github.repository import GitHubRepository
 from bzzz_agent.hive import HiveView
 from bzzz_agent.voice import Voice
@@ -84,11 +85,12 @@ class Discovery:
             return
         for facts in poll.issues:
             opening = self._opening(facts, poll)
-            if opening is not None and await self._try(facts, opening):
+            if opening is not None and await self._try(facts, opening, poll.claims.get(facts.number)):
                 return
 
     def _opening(self, facts: IssueFacts, poll: Poll) -> Opening | None:
-        if at_first_sight(facts, self.repo.rules) is not None or missing_capabilities(facts.labels, self.own):
+        rules = self.repo.rules_for(poll.claims.get(facts.number))
+        if at_first_sight(facts, rules) is not None or missing_capabilities(facts.labels, self.own):
             return None
         opening = self.repo.judge(facts, poll)
         return (
@@ -97,7 +99,7 @@ class Discovery:
             else None
         )
 
-    async def _try(self, facts: IssueFacts, opening: Opening) -> bool:
+    async def _try(self, facts: IssueFacts, opening: Opening, tip: Tip | None) -> bool:
         """Claim an issue in this agent's turn; return whether it was worked on."""
         issue = IssueIdentity(repository=self.repo.name, number=facts.number, epoch=opening.epoch)
         ranking = rank((*self.hive.candidates(self.repo.name), self.own), issue, facts.labels)
@@ -105,14 +107,18 @@ class Discovery:
         claim = self.hive.claim_of(self.repo.name, facts.number)
         if claim is not None and claim.epoch >= opening.epoch:
             return False
-        if await self.repo.ineligible(facts) is not None:
+        if await self.repo.ineligible(facts, tip) is not None:
             return False
         before = self.desk.finished
         await self.desk.take(self.repo.name, facts, opening.epoch)
         return self.desk.finished > before
 
     def _seen(self, poll: Poll) -> IssueSeen:
-        open_issues = [facts for facts in poll.issues if at_first_sight(facts, self.repo.rules) is None]
+        open_issues = [
+            f
+            for f in poll.issues
+            if at_first_sight(f, self.repo.rules_for(poll.claims.get(f.number))) is None
+        ]
         return IssueSeen(
             **self.voice.header(),
             repository=self.repo.name,

@@ -110,8 +110,10 @@ class Desk:
                 await self._forget(claimed, found)
             return
         log.info("going on after a restart", issue=str(found.identity))
+        await self._patiently(lambda: repo.reconcile(hint.number))
         facts = await self._patiently(lambda: repo.issue(hint.number))
-        await self._begin(repo, facts, found, nonce)
+        claim = found if found.record.state == "parked" else await self._patiently(lambda: repo.renew(found))
+        await self._begin(repo, facts, claim, nonce)
 
     def _claimed_with(self, issue: IssueIdentity, nonce: str) -> IssueIdentity | None:
         journal = self.tools.journal

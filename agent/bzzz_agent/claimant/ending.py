@@ -16,6 +16,9 @@ from hmmm.records import Released
 
 log = structlog.get_logger("bzzz.agent.end")
 
+FINAL = frozenset({"abandoned", "needs_human"})
+"""Outcomes after which the hive leaves the issue alone until a human edits it."""
+
 
 async def give_back(case: Case, stop: StoppedError) -> None:
     """Close the discussion, comment, release the claim, tell the hive. Safe to repeat after a kill."""
@@ -29,7 +32,10 @@ async def give_back(case: Case, stop: StoppedError) -> None:
     try:
         if stop.outcome != "taken_over":
             await case.repo.comment(issue.number, f"released-{issue.epoch}", _comment(case, stop))
-            case.claim = await case.repo.release(case.claim, stop.reason[:300], failed=stop.failed)
+            if stop.outcome in FINAL:
+                case.claim = await case.repo.done(case.claim, stop.reason[:300])
+            else:
+                case.claim = await case.repo.release(case.claim, stop.reason[:300], failed=stop.failed)
     except ClaimLostError as lost:
         log.warning("claim was lost before it could be given back", issue=str(issue), reason=str(lost))
     released = TaskReleased(**tools.voice.issue_header(issue), reason=stop.reason[:300])
@@ -64,7 +70,8 @@ async def escalate(case: Case, reason: str) -> None:
 async def show_escalation(case: Case) -> None:
     """Park the claim and say on the issue what a human is asked. Safe to repeat after a kill."""
     issue = case.issue
-    until = case.tools.now() + timedelta(seconds=timeout_s(case))
+    since = case.state.phase_since or case.tools.now()
+    until = since + timedelta(seconds=timeout_s(case))  # the same however often this is repeated
     text = (
         f"This needs a human's decision: {harmless(case.state.reason)}\n\n{harmless(_case_for_a_human(case))}"
     )

@@ -141,9 +141,6 @@ async def _open(case: Case, sealed: EvidenceSealed, statement: bytes) -> PullReq
     known = find(tools.journal, issue, PullRequestOpened)
     if known is not None and known.head_sha == sealed.head_sha:
         return known
-    tools.failpoints.reach("before_write:reporting")
-    case.claim = await repo.to_reporting(case.claim, sealed.head_sha)
-    tools.failpoints.reach("after_write:reporting")
     await _push(case, sealed)
     body = _body(case, statement)
     tools.failpoints.reach("before_write:pull_request")
@@ -171,13 +168,20 @@ def _body(case: Case, statement: bytes) -> str:
 
 
 async def _push(case: Case, sealed: EvidenceSealed) -> None:
-    """Push the head branch over what it was when we looked, never over what somebody pushed since (§7, fencing)."""
-    branch = await case.repo.branch(branch_of(case.issue.number))
+    """Fence, then push the head branch over what it was before the fence (architecture §7).
+
+    The branch is read first: a claimant paused after the fence then expects what a successor has since replaced,
+    and its push is refused.
+    """
+    tools, branch = case.tools, await case.repo.branch(branch_of(case.issue.number))
+    tools.failpoints.reach("before_write:reporting")
+    case.claim = await case.repo.to_reporting(case.claim, sealed.head_sha)
+    tools.failpoints.reach("after_write:reporting")
     if branch is not None and branch.sha == sealed.head_sha:
         return
-    case.tools.failpoints.reach("before_write:push")
-    await case.tools.execution.push(case.task, sealed.head_sha, None if branch is None else branch.sha)
-    case.tools.failpoints.reach("after_write:push")
+    tools.failpoints.reach("before_write:push")
+    await tools.execution.push(case.task, sealed.head_sha, None if branch is None else branch.sha)
+    tools.failpoints.reach("after_write:push")
 
 
 def title_of(case: Case) -> str:

@@ -6,8 +6,8 @@ import structlog
 
 from bzzz_agent.claimant.case import Case, StoppedError
 from bzzz_agent.execution import Executed
-from hmmm.envelope import sha256_hex
 from hmmm.meta import ExecutionFinished, ExecutionStarted, TestRun
+from hmmm.patch_digest import patch_digest
 
 log = structlog.get_logger("bzzz.agent.work")
 
@@ -39,7 +39,7 @@ async def work(case: Case) -> None:
         ok=True,
         head_sha=head,
         tree_sha=executed.tree_sha,
-        patch_digest=sha256_hex(executed.patch),
+        patch_digest=patch_digest(executed.patch),
         tests=TestRun(outcome=tests.outcome, exit_code=tests.exit_code, seconds=tests.seconds),
         files=executed.files[:40],
         notes=executed.notes[:2000],

@@ -258,24 +258,21 @@ class Clone:
         return tuple(changes)
 
     async def diff(self, base: str, tree: str, limit: int) -> bytes:
-        """Return the patch from base to tree. Raises PatchRefusedError when it is larger than `limit` bytes."""
+        """Return the patch from base to tree as GitHub shows it (renames found, binary files named only).
+
+        Raises PatchRefusedError when the whole patch, binary content included, is larger than `limit` bytes.
+        """
         async with self.scratch() as folder:
-            out = folder / "patch"
-            options = (
-                "--binary",
-                "--full-index",
-                "--no-renames",
-                "--no-ext-diff",
-                "--no-textconv",
-                "--no-color",
-            )
-            await self.git.run("diff-tree", "-p", "-r", *options, base, tree, stdout=out)
-            size = out.stat().st_size
+            whole, shown = folder / "whole", folder / "shown"
+            plain = ("-p", "-r", "--full-index", "--no-ext-diff", "--no-textconv", "--no-color")
+            await self.git.run("diff-tree", *plain, "--binary", "--no-renames", base, tree, stdout=whole)
+            size = whole.stat().st_size
             if size > limit:
                 raise PatchRefusedError(
                     "too_large", f"the patch: expected at most {limit} bytes (limits.patchBytes), came {size}"
                 )
-            return out.read_bytes()
+            await self.git.run("diff-tree", *plain, "-M", base, tree, stdout=shown)
+            return shown.read_bytes()
 
     async def commit(
         self, tree: str, parent: str, message: str, at: datetime, author: tuple[str, str]

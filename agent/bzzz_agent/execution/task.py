@@ -82,7 +82,7 @@ class Executed:
     """A change that passed every check on its git tree, not yet committed."""
 
     patch: bytes
-    """The diff from the base, as `git diff --binary` prints it."""
+    """The diff from the base, as GitHub shows it: renames found, binary files named only."""
     tree_sha: str
     files: tuple[str, ...]
     left_out: tuple[str, ...] = ()
