@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
+from itertools import islice
 from typing import Final
 
 import structlog
@@ -31,6 +32,8 @@ from hmmm.records import Record, read_record
 
 FOLDS_A_TURN: Final = 16
 """Blocks folded before others get a turn: a block costs up to a millisecond, the mesh must not wait longer."""
+FIRST_RECORDS: Final = 16
+RESTORED_AT_A_TIME: Final = 256
 SHOWN_ENDED: Final = 500
 """Ended discussions in the state, the newest; older ones stay in the store, and their pages are served."""
 
@@ -59,6 +62,7 @@ class Keeper:
         self._listings: dict[str, LogListing] = {}
         self._views: dict[DiscussionKey, Document] = {}
         self._live: set[DiscussionKey] = set()
+        self._claims: dict[tuple[str, int], set[DiscussionKey]] = {}
         self._archive_away: bool | None = None
 
     async def restore(self) -> None:
@@ -71,27 +75,26 @@ class Keeper:
             await self._restore_log(log_key)
 
     async def _restore_log(self, log_key: str) -> None:
-        blocks = await trio.to_thread.run_sync(lambda: list(self._store.blocks(log_key)))
-        for block in blocks[:FOLDS_A_TURN]:
-            self.owners.learn_record(log_key, _record_of(block.data))
-        owner = self.owners.owner_of(log_key, None)
-        if owner is None:
-            self.outbox.restart(log_key)
-        else:
-            await self._fold(log_key, owner, [(b.seq, b.data) for b in blocks])
+        blocks = self._store.blocks(log_key)
+        while batch := await trio.to_thread.run_sync(lambda: list(islice(blocks, RESTORED_AT_A_TIME))):
+            self._learn_owner(log_key, [(b.seq, b.data) for b in batch])
+            owner = self.owners.owner_of(log_key, None)
+            if owner is None:
+                self.outbox.restart(log_key)
+                return
+            await self._fold(log_key, owner, [(b.seq, b.data) for b in batch])
 
     # What comes in
 
     async def take_in(self, listing: LogListing, blocks: Sequence[tuple[int, bytes]]) -> bool:
         """Take in a log's next blocks, in order; False when nobody is known to own the log yet."""
-        for seq, data in blocks:
-            if seq < FOLDS_A_TURN:
-                self.owners.learn_record(listing.key, _record_of(data))
+        self._learn_owner(listing.key, blocks)
         owner = self.owners.owner_of(listing.key, listing.node_id)
         if owner is None:
             return False
         for seq, data in blocks:
-            self.outbox.put_block(Block(listing.key, seq, _record_of(data).issue, data))
+            record = _record_of(data)
+            self.outbox.put_block(Block(listing.key, seq, None if record is None else record.issue, data))
         await self._fold(listing.key, owner, blocks)
         return True
 
@@ -192,12 +195,21 @@ class Keeper:
         observer = LogObserver(book.owner)
         entries: list[Entry] = []
         for count, block in enumerate(blocks, start=1):
-            entries.append(observer.fold(block.seq, _record_of(block.data)))
+            record = _record_of(block.data)
+            if record is not None:
+                entries.append(observer.fold(block.seq, record))
             if count % FOLDS_A_TURN == 0:
                 await trio.lowlevel.checkpoint()
         return tuple(entries), observer.discussions[seal.issue]
 
     # Folding
+
+    def _learn_owner(self, log_key: str, blocks: Sequence[tuple[int, bytes]]) -> None:
+        """Look into a log's first records for whose it is: an agent's first is that it started."""
+        for seq, data in blocks[:FIRST_RECORDS]:
+            record = _record_of(data) if seq < FIRST_RECORDS else None
+            if record is not None:
+                self.owners.learn_record(log_key, record)
 
     async def _fold(self, log_key: str, owner: LogOwner, blocks: Sequence[tuple[int, bytes]]) -> None:
         book = self._books.get(log_key)
@@ -225,19 +237,32 @@ class Keeper:
         del self._books[log_key]
         self._views = {key: view for key, view in self._views.items() if key.log_key != log_key}
         self._live &= set(self._views)
+        self._claims = {issue: claims & set(self._views) for issue, claims in self._claims.items()}
         self.outbox.restart(log_key)
 
     def _refresh(self, book: Logbook, issues: Iterable[IssueIdentity]) -> None:
         for issue in issues:
             view = book.view(issue) if self._shown(issue) else None
-            key = DiscussionKey.of(book.log_key, issue)
-            if view is not None and self._views.get(key) != view:
-                self._views[key] = view
-                (self._live.add if view["live"] else self._live.discard)(key)
-                self.outbox.put_discussion(key, view)
-                self.changes.publish(Change("discussion", view))
+            if view is not None:
+                key = DiscussionKey.of(book.log_key, issue)
+                claims = self._claims.setdefault((issue.repository, issue.number), set())
+                claims.add(key)
+                self._put_view(key, view, newest=max(claim.epoch for claim in claims))
+                for older in claims:
+                    if older.epoch < issue.epoch:
+                        self._put_view(older, self._views[older], newest=issue.epoch)
         self._count_phases()
         self._refresh_agents()
+
+    def _put_view(self, key: DiscussionKey, view: Document, *, newest: int) -> None:
+        """Show a discussion; one of an older claim is over, whatever its own log says: the issue was taken over."""
+        superseded = key.epoch < newest
+        shown: Document = {**view, "superseded": superseded, "live": bool(view["live"]) and not superseded}
+        (self._live.add if shown["live"] else self._live.discard)(key)
+        if self._views.get(key) != shown:
+            self._views[key] = shown
+            self.outbox.put_discussion(key, shown)
+            self.changes.publish(Change("discussion", shown))
 
     def _refresh_agents(self) -> None:
         issues = {key: f"{key.repository}#{key.number}" for key in sorted(self._live)}
@@ -265,9 +290,8 @@ class Keeper:
         return "here" if self._archive_away is False else "away"
 
 
-def _record_of(data: bytes) -> Record:
-    """Return a block's record; for what is none a record that means nothing to anybody."""
+def _record_of(data: bytes) -> Record | None:
     try:
         return read_record(data)
     except MalformedError:
-        return Record.model_validate({"id": "unreadable", "at": "1970-01-01T00:00:00Z", "kind": "unreadable"})
+        return None

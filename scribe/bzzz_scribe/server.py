@@ -1,8 +1,9 @@
 """Serves the ASGI application on trio: hypercorn's protocol, our own accept loop.
 
-Why not `hypercorn.trio.serve`: its connections shield every send from cancellation, so a client that stops reading keeps
-the process from ending (hypercorn 0.18, graceful timeout 3 s: 20 s after the shutdown trigger it still waited). Here each
-send has a deadline, connections are counted, and on the way out those that linger are closed under their senders.
+Why not `hypercorn.trio.serve`: its connections shield every send from cancellation, so a client that stops reading
+keeps the process from ending (hypercorn 0.18, graceful timeout 3 s: 20 s after the shutdown trigger it still waited).
+Here each send has a deadline, connections are counted, and on the way out those that linger are closed under their
+senders.
 """
 
 from __future__ import annotations

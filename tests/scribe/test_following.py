@@ -175,3 +175,39 @@ def test_an_idle_scribe_writes_nothing_to_its_store(rig: Rig) -> None:
 
 def _seconds_up(rig: Rig) -> float:
     return time.time() - psutil.Process(rig.live.pid).create_time()
+
+
+def test_an_older_claim_is_over_once_the_issue_was_taken_over(rig: Rig) -> None:
+    first = mid_debate(rig)
+    second = rig.agent("bzzz-3", issue=first.claimant.issue.at_epoch(2))
+    second.claimant.claim()
+    second.write()
+    rig.start()
+    rig.wait_folded(first, second)
+    shown = [(d["claimant"], d["epoch"], d["live"], d["superseded"]) for d in rig.state()["discussions"]]
+    assert shown == [("bzzz-0", 1, False, True), ("bzzz-3", 2, True, False)]
+    issues = {agent["nodeId"]: agent["issue"] for agent in rig.state()["agents"]}
+    assert issues == {"bzzz-0": None, "bzzz-3": "acme/widgets#42"}
+    before = rig.export()
+    rig.live.kill()
+    rig.start()
+    assert rig.export() == before
+
+
+def test_blocks_that_are_no_records_are_passed_over_and_counted(rig: Rig) -> None:
+    voice = rig.agent("bzzz-0")
+    chair = voice.claimant
+    chair.append(b'{"id":"x-1","kind":"nonsense"}')
+    chair.append(
+        b'{"id":"x-2","at":"2026-01-01T00:00:00Z","kind":"claimed","data":{"title":7},"issue":{"a":1}}'
+    )
+    chair.append(b'{"id":"x-3","at":"2026-01-01T00:00:00Z","kind":"of_tomorrow","data":{"card":"garbage"}}')
+    chair.claim()
+    chair.propose()
+    voice.write()
+    rig.start()
+    rig.wait_folded(voice)
+    shown = rig.discussion()
+    assert shown is not None
+    assert (shown["phase"], shown["firstSeq"]) == ("Listening", 4)
+    assert 'bzzz_scribe_blocks_total{result="refused"} 2.0' in rig.ask("/metrics").text
