@@ -86,11 +86,11 @@ def test_an_acknowledgement_waits_until_the_archive_holds_it(archived: tuple[Log
     assert archive.get(f"{path}?length=2")["treeHash"] == answers[0]["treeHash"]
 
 
-@pytest.mark.parametrize("query", ["", "?length=0", "?length=1&wait=31", "?length=x"])
-def test_a_bad_question_for_an_acknowledgement_is_refused(archived: tuple[Log, Archive], query: str) -> None:
+def test_a_bad_question_for_an_acknowledgement_is_refused(archived: tuple[Log, Archive]) -> None:
     log, archive = archived
     with archive.client() as client:
-        assert client.get(f"/v1/logs/{log.key}/acknowledged{query}").status_code == 400
+        for query in ("", "?length=0", "?length=1&wait=31", "?length=x"):
+            assert client.get(f"/v1/logs/{log.key}/acknowledged{query}").status_code == 400, query
         assert client.get(f"/v1/logs/{'0' * 64}/head").status_code == 404
 
 
