@@ -295,9 +295,9 @@ class Launcher:
                 os.setgroups([])
                 os.setresgid(launch.gid, launch.gid, launch.gid)
                 os.setresuid(launch.uid, launch.uid, launch.uid)
-            if (
-                launch.isolation != "bubblewrap"
-            ):  # which must be setuid root on some systems, and sets this itself
+            # after the change of UID, which forgets it: a runner that is killed takes its command along
+            prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            if launch.isolation != "bubblewrap":  # setuid root on some systems; it sets this itself
                 prctl(_PR_SET_NO_NEW_PRIVS, 1)
             os.chdir(launch.cwd)
             argv = bubblewrap_argv(launch) if launch.isolation == "bubblewrap" else launch.argv
@@ -700,9 +700,7 @@ class Runs:
         """Try the isolations, strongest first, with a command that does nothing."""
         for candidate in self._settings.isolations:
             self.isolation = candidate
-            outcome = self.run(
-                Order([sys.executable, "-c", ""], {}, 20, b"", 4096), lambda _event: None, None
-            )
+            outcome = self.run(Order(["sh", "-c", ":"], {}, 20, b"", 4096), lambda _event: None, None)
             if outcome.get("exit") == 0:
                 return
             log("warning", "isolation_not_possible", isolation=candidate, outcome=outcome)

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import trio
 
+from bzzz_agent.execution.errors import ExecutionError, RunnerUnavailableError
 from bzzz_agent.execution.runner_client import Runner, RunResult
 from bzzz_agent.execution.task import OnProgress, Task
 
@@ -60,23 +61,40 @@ async def run_command(
         ISSUE_FILE: await runner.put_file("issue.json", _json(task.to_object())),
         PLAN_FILE: await runner.put_file("plan.json", _json(plan)),
     }
-    progress = _Progress(on_progress) if on_progress is not None else None
-    return await runner.run(expand(argv, env), env=env, timeout_s=timeout_s, on_output=progress)
+    lines = _LastLine()
+    problem: ExecutionError | None = None
+    result: RunResult | None = None
+    async with trio.open_nursery() as nursery:
+        if on_progress is not None:
+            nursery.start_soon(lines.tell, on_progress)
+        try:
+            result = await runner.run(expand(argv, env), env=env, timeout_s=timeout_s, on_output=lines.take)
+        except ExecutionError as error:  # raised below, outside of the nursery, which would wrap it
+            problem = error
+        nursery.cancel_scope.cancel()
+    if result is None:
+        raise problem or RunnerUnavailableError("runner_gone", f"{argv[0]}: cancelled")
+    return result
 
 
 def _json(value: Mapping[str, Any]) -> bytes:
     return json.dumps(value, ensure_ascii=False, indent=1).encode(errors="replace")
 
 
-class _Progress:
-    """Passes the last line of output on, at most once a second."""
+class _LastLine:
+    """The last line that a command printed, told at most once a second."""
 
-    def __init__(self, tell: OnProgress) -> None:
-        self._tell = tell
-        self._next = trio.current_time()
+    def __init__(self) -> None:
+        self._line = ""
 
-    async def __call__(self, chunk: bytes) -> None:
+    def take(self, chunk: bytes) -> None:
         lines = [line for line in chunk.decode(errors="replace").splitlines() if line.strip()]
-        if lines and trio.current_time() >= self._next:
-            self._next = trio.current_time() + PROGRESS_EVERY_S
-            await self._tell(lines[-1][:200])
+        self._line = lines[-1][:200] if lines else self._line
+
+    async def tell(self, on_progress: OnProgress) -> None:
+        told = ""
+        while True:
+            if self._line != told:
+                told = self._line
+                await on_progress(told)
+            await trio.sleep(PROGRESS_EVERY_S)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,7 +25,7 @@ MAX_CHECKOUT_BYTES: Final = 1024 * 1024 * 1024
 TAIL_CHARACTERS: Final = 4000
 
 Isolation = Literal["namespaces", "bubblewrap", "user", "container", "none"]
-OnOutput = Callable[[bytes], Awaitable[None]]
+OnOutput = Callable[[bytes], None]
 
 
 @dataclass(frozen=True)
@@ -87,17 +87,21 @@ class Runner:
 
     async def get_checkout(self, into: Path, exclude: Sequence[str]) -> None:
         """Write the checkout as it is now, as a tar, to a file."""
-        async with self._request("GET", "/workspace", params={"exclude": list(exclude)}) as response:
-            written = 0
-            async with await trio.open_file(into, "wb") as out:
-                async for chunk in response.aiter_bytes():
-                    written += len(chunk)
-                    if written > MAX_CHECKOUT_BYTES:
-                        raise RunnerRefusedError(
-                            "workspace_too_large",
-                            f"the workspace: expected at most {MAX_CHECKOUT_BYTES} bytes, came more",
-                        )
-                    await out.write(chunk)
+        written = 0
+        with into.open("wb") as out:
+
+            def take(chunk: bytes) -> bool:
+                nonlocal written
+                written += len(chunk)
+                return written <= MAX_CHECKOUT_BYTES and out.write(chunk) > 0
+
+            async with self._request("GET", "/workspace", params={"exclude": list(exclude)}) as response:
+                await _receive(response, take)
+        if written > MAX_CHECKOUT_BYTES:
+            raise RunnerRefusedError(
+                "workspace_too_large",
+                f"the workspace: expected at most {MAX_CHECKOUT_BYTES} bytes, came more",
+            )
 
     async def put_file(self, name: str, data: bytes) -> str:
         """Put a file beside the checkout; return its path inside the workspace."""
@@ -128,20 +132,33 @@ class Runner:
             "stdin": base64.b64encode(stdin).decode(),
             "output_limit": output_limit,
         }
-        outputs = {"stdout": bytearray(), "stderr": bytearray()}
+        outputs: dict[str, bytearray] = {"stdout": bytearray(), "stderr": bytearray()}
+        last: dict[str, Any] = {}
+        rest = bytearray()
+
+        def take(chunk: bytes) -> bool:
+            rest.extend(chunk)
+            *lines, rest[:] = rest.split(b"\n")
+            for line in lines:
+                event = cast("dict[str, Any]", json.loads(line))
+                if "exit" in event:
+                    last.update(event)
+                    continue
+                for name, text in event.items():
+                    output = base64.b64decode(text)
+                    outputs[name] += output
+                    if on_output is not None:
+                        on_output(output)
+            return True
+
         content = json.dumps(order).encode()
         async with self._request(
             "POST", "/run", content=content, silent_s=timeout_s + PATIENCE_S
         ) as response:
-            async for event in _events(response):
-                if "exit" in event:
-                    return _result(event, bytes(outputs["stdout"]), bytes(outputs["stderr"]))
-                for name, text in event.items():
-                    chunk = base64.b64decode(str(text))
-                    outputs[name] += chunk
-                    if on_output is not None:
-                        await on_output(chunk)
-        raise RunnerUnavailableError("runner_gone", f"{argv[0]}: the runner ended while it ran")
+            await _receive(response, take)
+        if not last:
+            raise RunnerUnavailableError("runner_gone", f"{argv[0]}: the runner ended while it ran")
+        return _result(last, bytes(outputs["stdout"]), bytes(outputs["stderr"]))
 
     async def _call(
         self, method: str, path: str, *, content: bytes | None = None, file: Path | None = None
@@ -212,10 +229,18 @@ async def _chunks(file: Path) -> AsyncIterator[bytes]:
             yield chunk
 
 
-async def _events(response: httpx.Response) -> AsyncIterator[dict[str, object]]:
-    async for line in response.aiter_lines():
-        if line.strip():
-            yield cast("dict[str, object]", json.loads(line))
+async def _receive(response: httpx.Response, take: Callable[[bytes], bool]) -> None:
+    """Hand a body to `take` until it says no.
+
+    Nothing else may end the loop: httpx nests generators, and those left suspended in mid-body are only closed by
+    the garbage collector, which trio rightly complains about. Cancelled, they unwind by themselves.
+    """
+    wanted = True
+    with trio.CancelScope() as scope:
+        async for chunk in response.aiter_raw():
+            wanted = wanted and take(chunk)
+            if not wanted:
+                scope.cancel()
 
 
 def _result(event: dict[str, Any], stdout: bytes, stderr: bytes) -> RunResult:
