@@ -22,7 +22,7 @@ from hmmm.meta import (
     RoundClosed,
     Suggestion,
 )
-from hmmm.observer import LogObserver
+from hmmm.observer import MAX_HELD_BACK, LogObserver
 from tests.support.discussions import Claimant, Hive, Node
 
 Move = Callable[[Claimant, Node], object]
@@ -198,8 +198,6 @@ def test_no_safeguard_is_exceeded_by_what_is_taken_in(
 
 
 def test_an_observer_bounds_what_it_holds_back() -> None:
-    from hmmm.observer import MAX_HELD_BACK
-
     claimant = play(HONEST, [], DiscussionLimits())
     observer = LogObserver(claimant.owner)
     for seq in range(2, MAX_HELD_BACK + 50):

@@ -104,7 +104,7 @@ def parse_evidence_block(body: str) -> EvidenceBlock:
     text = body.replace("\r\n", "\n")
     if BEGIN not in text:
         raise EvidenceError("no_evidence", "pull request's text: expected an evidence block, found none")
-    if text.count(BEGIN) != 1 or text.count(END) != 1:
+    if text.count(BEGIN) != 1 or text.count(END) != 1 or text.index(BEGIN) > text.index(END):
         raise EvidenceError("ambiguous", "pull request's text: expected exactly one evidence block")
     found = _PATTERN.fullmatch(text.partition(BEGIN)[2].partition(END)[0].strip())
     if found is None:
