@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import httpx
 import structlog
 import trio
 
+from bzzz_agent.log_client import Head, LogError
 from bzzz_agent.settings import ServiceSettings, read_secret
 from hmmm.errors import excerpt
 
@@ -27,18 +30,19 @@ class ArchiveClient:
         """Close the connections."""
         await self._http.aclose()
 
-    async def wait_acknowledged(self, key: str, length: int) -> str:
-        """Wait until the archive durably holds a log up to a length; return when it said so (ISO 8601).
+    async def wait_acknowledged(self, head: Head) -> None:
+        """Wait until the archive durably holds a log up to a head.
 
-        Waits for as long as the archive is away: the pull request waits, the rest goes on (issue's bad input).
+        Waits for as long as the archive is away: the pull request waits, the rest goes on. Raises LogError when the
+        archive holds another history than we do: evidence would not hold.
         """
         said = False
         while True:
             try:
-                path = f"/v1/logs/{key}/acknowledged"
-                response = await self._http.get(path, params={"length": length, "wait": LONG_POLL_S})
+                path = f"/v1/logs/{head.key}/acknowledged"
+                response = await self._http.get(path, params={"length": head.length, "wait": LONG_POLL_S})
                 if response.status_code == 200:
-                    return str(response.json().get("signedAt", ""))
+                    return _check_history(response.json(), head)
                 problem = f"{response.status_code} {excerpt(response.text)}"
             except httpx.HTTPError as error:
                 problem = repr(error)
@@ -51,3 +55,11 @@ class ArchiveClient:
                 )
                 said = True
             await trio.sleep(0.2)
+
+
+def _check_history(answer: dict[str, Any], head: Head) -> None:
+    if answer.get("conflict") or answer.get("treeHash") != head.tree_hash:
+        raise LogError(
+            f"archive: holds another history of log {head.key} at length {head.length}: "
+            "the log was rewritten or copied; restore it from the archive before this agent goes on"
+        )

@@ -105,7 +105,7 @@ async def _statement(case: Case, finished: ExecutionFinished, sealed: EvidenceSe
     record = next(r for r in reversed(journal.facts(issue, "evidence_sealed")))
     last = journal.seq_of(issue, record)
     head = await journal.client.head()
-    await tools.archive.wait_acknowledged(head.key, head.length)
+    await tools.archive.wait_acknowledged(head)
     own = tools.inbox.roster.own
     statement = make_statement(
         issue=issue,
