@@ -50,7 +50,7 @@ class ArchiveClient:
             if not said:
                 log.warning(
                     "archive does not hold the evidence yet: the pull request waits",
-                    length=length,
+                    length=head.length,
                     problem=problem,
                 )
                 said = True

@@ -221,7 +221,10 @@ async def _open_journal(
             f"card of {own.node_id}: expected peer {key.key_id} and log {head.key}, "
             f"got {own.peer_id} and {own.log_key}; ask the authority for a card that fits"
         )
-    await journal.note(AgentStarted(node_id=settings.node_id, peer_id=key.key_id, version=__version__))
+    card = roster.own_card.decode()
+    await journal.note(
+        AgentStarted(node_id=settings.node_id, peer_id=key.key_id, version=__version__, card=card)
+    )
     return journal
 
 

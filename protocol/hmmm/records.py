@@ -53,6 +53,8 @@ class AgentStarted(Model):
     node_id: str
     peer_id: str
     version: str
+    card: Annotated[str, Field(max_length=4096)] | None = None
+    """The agent's membership card as signed: so that evidence can be rebuilt from the log alone."""
 
 
 class ClaimIntended(Model):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,10 +22,19 @@ STARTING_S: Final = 30.0
 """How long a runner that does not answer is waited for: it may be restarting."""
 RETRY_S: Final = 0.2
 MAX_CHECKOUT_BYTES: Final = 1024 * 1024 * 1024
+CHUNK: Final = 1024 * 1024
 TAIL_CHARACTERS: Final = 4000
 
 Isolation = Literal["namespaces", "bubblewrap", "user", "container", "none"]
 OnOutput = Callable[[bytes], None]
+
+
+@dataclass(frozen=True)
+class Health:
+    """How a runner is."""
+
+    isolation: Isolation
+    busy: bool
 
 
 @dataclass(frozen=True)
@@ -77,9 +86,10 @@ class Runner:
         except (RunnerUnavailableError, RunnerRefusedError):
             return  # what is left is wiped before it is used again, or the next use fails
 
-    async def isolation(self) -> Isolation:
-        """Ask what separates commands from the rest of the machine."""
-        return cast("Isolation", (await self._call("GET", "/healthz")).get("isolation", "none"))
+    async def health(self) -> Health:
+        """Ask what separates commands from the rest of the machine, and whether one is running."""
+        answer = await self._call("GET", "/healthz")
+        return Health(cast("Isolation", answer.get("isolation", "none")), bool(answer.get("busy")))
 
     async def put_checkout(self, tar: Path) -> str:
         """Replace everything by a checkout; return its path inside the workspace."""
@@ -178,21 +188,20 @@ class Runner:
         params: Mapping[str, Sequence[str]] | None = None,
         silent_s: float = PATIENCE_S,
     ) -> AsyncGenerator[httpx.Response]:
-        headers = {"Authorization": f"Bearer {self._token}"}
-        if file is not None:
-            headers["Content-Length"] = str((await trio.Path(file).stat()).st_size)
+        headers = {"Authorization": f"Bearer {self._token}", "Host": "runner"}
+        stream = None if file is None else _FileStream(file)
+        if stream is not None:
+            headers["Content-Length"] = str(stream.size)
         transport = httpx.AsyncHTTPTransport(uds=str(self._socket))
         timeout = httpx.Timeout(PATIENCE_S, read=silent_s)
-        async with httpx.AsyncClient(
-            transport=transport, base_url="http://runner", timeout=timeout
-        ) as client:
-            request = client.build_request(
-                method,
-                path,
-                headers=headers,
-                params=params,
-                content=_chunks(file) if file is not None else content,
-            )
+        async with httpx.AsyncClient(transport=transport, timeout=timeout) as client:
+            url, more = f"http://runner{path}", {"timeout": timeout.as_dict()}
+            if stream is None:
+                request = httpx.Request(
+                    method, url, headers=headers, params=params, extensions=more, content=content
+                )
+            else:
+                request = httpx.Request(method, url, headers=headers, extensions=more, stream=stream)
             try:
                 response = await self._send(client, request)
             except httpx.TransportError as error:
@@ -223,10 +232,25 @@ class Runner:
                 await trio.sleep(RETRY_S)
 
 
-async def _chunks(file: Path) -> AsyncIterator[bytes]:
-    async with await trio.open_file(file, "rb") as source:
-        while chunk := await source.read(1024 * 1024):
-            yield chunk
+class _FileStream(httpx.AsyncByteStream):
+    """A file as a request's body. No generator: a refused upload leaves none suspended (see `_receive`)."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self.size = path.stat().st_size
+        self._offset = 0
+
+    def __aiter__(self) -> _FileStream:
+        return self
+
+    async def __anext__(self) -> bytes:
+        with self._path.open("rb") as source:  # opened for each chunk: nobody promises to close a body
+            source.seek(self._offset)
+            chunk = source.read(min(CHUNK, self.size - self._offset))
+        if not chunk:
+            raise StopAsyncIteration
+        self._offset += len(chunk)
+        return chunk
 
 
 async def _receive(response: httpx.Response, take: Callable[[bytes], bool]) -> None:
