@@ -103,7 +103,7 @@ def test_a_flipped_byte_of_a_block_is_refused_at_the_log(files: Files) -> None:
     files.change_bundle(proof=proof)
     result = files.verify("--hive-key", files.key)
     assert result.exit_code == 1
-    assert links_of(result.output)[-1] == "tree signature"  # the blocks make another tree than the signed one
+    assert links_of(result.output)[-1] == "blocks"  # they make another tree than the signed one
 
 
 def test_an_objection_to_another_plan_is_refused_naming_that_message(tmp_path: Path) -> None:
