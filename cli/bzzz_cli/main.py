@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+import traceback
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
@@ -24,11 +24,14 @@ app = typer.Typer(
 )
 
 
-def fail(error: Exception) -> NoReturn:
-    """Print an error for the user, each line marked, and exit: 2 for what was asked, 1 for what went wrong."""
+def complain(error: BaseException) -> int:
+    """Print an error for the user, each line marked; return the exit code: 2 for wrong use, 1 for what went wrong."""
+    if not isinstance(error, BzzzError | ManifestError):
+        traceback.print_exception(error)
+        return EXIT_FAILED
     for line in str(error).splitlines() or [type(error).__name__]:
         print(f"bzzz: {printable(line)}", file=sys.stderr)
-    raise typer.Exit(EXIT_USAGE if isinstance(error, UsageError | ManifestError) else EXIT_FAILED)
+    return EXIT_USAGE if isinstance(error, UsageError | ManifestError) else EXIT_FAILED
 
 
 def _duration(option: str, text: str) -> timedelta:
@@ -43,22 +46,6 @@ def _failpoint(text: str) -> tuple[str, str]:
     if not separator:
         raise UsageError(f"--failpoint: expected NODE=POINT, came {text!r}")
     return node, point
-
-
-def _kept(work: Callable[[], int]) -> NoReturn:
-    # Imported late, for `bzzz --help` needs none of it.
-    from bzzz_cli.local.keeper import run_kept
-
-    def guarded() -> int:
-        try:
-            return work()
-        except (BzzzError, ManifestError) as error:
-            try:
-                fail(error)
-            except typer.Exit as exit_:
-                return exit_.exit_code
-
-    raise typer.Exit(run_kept(guarded))
 
 
 @app.callback()
@@ -111,7 +98,9 @@ def local(
     Model keys are taken from the environment (ANTHROPIC_API_KEY, OPENAI_API_KEY, …); without one a small embedded
     model is used. Ctrl-C stops everything.
     """
+    # Imported late, for `bzzz --help` needs none of it.
     from bzzz_cli.local.plan import LocalOptions, make_plan
+    from bzzz_cli.local.run import run_local
 
     try:
         options = LocalOptions(
@@ -129,16 +118,10 @@ def local(
             tools=tuple(tools or ()),
             failpoints=tuple(_failpoint(text) for text in failpoint or ()),
         )
-        plan = make_plan(options)
+        code = run_local(options, make_plan(options), complain)
     except (BzzzError, ManifestError) as error:
-        fail(error)
-
-    def work() -> int:
-        from bzzz_cli.local.run import run_local
-
-        return run_local(options, plan)
-
-    _kept(work)
+        code = complain(error)
+    raise typer.Exit(code)
 
 
 @app.command()
@@ -176,7 +159,7 @@ def verify(
             raise UsageError("expected either PR_URL, or --bundle and --pr (see --help)")
         code = walk(material, print)
     except (BzzzError, ManifestError) as error:
-        fail(error)
+        code = complain(error)
     raise typer.Exit(code)
 
 

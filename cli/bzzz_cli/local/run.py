@@ -6,17 +6,17 @@ import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import trio
 from rich.console import Console
 
-from bzzz_cli.errors import EXIT_FAILED, CommandError, ComponentError, UsageError
+from bzzz_cli.errors import EXIT_FAILED, UsageError
 from bzzz_cli.local.config import Folders
 from bzzz_cli.local.hive import LocalHive, RunningHive, locked
+from bzzz_cli.local.keeper import run_kept
 from bzzz_cli.local.outcome import Account, all_final, exit_code
 from bzzz_cli.local.plan import HIVE, HivePlan, LocalOptions
 from bzzz_cli.local.processes import Event, Supervisor
@@ -25,45 +25,49 @@ from bzzz_cli.local.signals import cancel_on_signals
 from bzzz_cli.local.summary import print_summary
 from bzzz_cli.local.table import Display, display, now_utc, rows_of
 from bzzz_cli.local.watch import HiveWatch, watching
+from hmmm.errors import BzzzError
 
 REFRESH_S: Final = 0.5
 LAST_LOOK_S: Final = 20.0
 """Longest time for the summary and report of a run that was told to stop."""
 INTERRUPTED: Final = 130
+FAILED: Final = "failed"
+"""A file in the state folder that marks a run that ended by an error."""
 
 
-def run_local(options: LocalOptions, plan: HivePlan) -> int:
+def run_local(options: LocalOptions, plan: HivePlan, complain: Callable[[BaseException], int]) -> int:
     """Run a local hive until it is told to stop, or with `once` until every issue is accounted for.
 
-    Returns the exit code. Raises CommandError.
+    Returns the exit code, which is `complain`'s for an error of the run. Raises UsageError for a state folder that
+    cannot be used.
     """
-    with _folders(options, plan) as folders:
-        try:
-            return trio.run(_Run(options, plan, folders).main)
-        except BaseExceptionGroup as group:
-            raise _cause_of(group) from group
-
-
-@contextmanager
-def _folders(options: LocalOptions, plan: HivePlan) -> Generator[Folders]:
-    """Make the folders of a run, and remove afterwards what is not to stay."""
     state, temporary = _state_folder(options, plan)
-    scratch = Path(tempfile.mkdtemp(prefix="bzzz-"))
-    try:
-        with locked(state):
-            # A local GitHub server forgets its issues when it ends; old logs would speak of others of the same number.
-            if plan.github_token is None and (state / "agents").exists():
-                raise UsageError(
-                    f"--state {state}: expected a new folder for a hive on the local GitHub server"
-                )
-            yield Folders(state=state, scratch=scratch)
-    except ComponentError:
-        temporary = False  # the error names the logs in there
-        raise
-    finally:
-        shutil.rmtree(scratch, ignore_errors=True)
-        if temporary:
-            shutil.rmtree(state, ignore_errors=True)
+    with locked(state):
+        # A local GitHub server forgets its issues when it ends; old logs would speak of others of the same number.
+        if plan.github_token is None and (state / "agents").exists():
+            raise UsageError(f"--state {state}: expected a new folder for a hive on the local GitHub server")
+        folders = Folders(state=state, scratch=Path(tempfile.mkdtemp(prefix="bzzz-")))
+
+        def work() -> int:
+            try:
+                return trio.run(_Run(options, plan, folders).main)
+            except (BzzzError, BaseExceptionGroup) as error:
+                (state / FAILED).touch()
+                return complain(_cause_of(error))
+            finally:
+                _clean_up(folders, temporary)
+
+        try:
+            return run_kept(work)
+        finally:
+            _clean_up(folders, temporary)  # again, for a run that was killed cleaned up nothing
+
+
+def _clean_up(folders: Folders, temporary: bool) -> None:
+    """Remove what is not to stay; after a failure the logs do, because its message names them."""
+    shutil.rmtree(folders.scratch, ignore_errors=True)
+    if temporary and not (folders.state / FAILED).exists():
+        shutil.rmtree(folders.state, ignore_errors=True)
 
 
 def _state_folder(options: LocalOptions, plan: HivePlan) -> tuple[Path, bool]:
@@ -182,12 +186,14 @@ def _tell(say: Callable[[str], None], event: Event) -> None:
         say(f"{event.name}: {event.what}{f' ({event.detail})' if event.detail else ''}")
 
 
-def _cause_of(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Return the one error of ours in a group, so that the user reads a sentence instead of a tree."""
-    ours, others = group.split(CommandError)
-    if ours is None or others is not None:
-        return group
-    first: BaseException = ours
-    while isinstance(first, BaseExceptionGroup):
-        first = first.exceptions[0]  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-    return first
+def _cause_of(error: BaseException) -> BaseException:
+    """Return the first error of ours in a group, so that the user reads a sentence instead of a tree."""
+    return next((found for found in _leaves_of(error) if isinstance(found, BzzzError)), error)
+
+
+def _leaves_of(error: BaseException) -> Iterator[BaseException]:
+    if not isinstance(error, BaseExceptionGroup):
+        yield error
+        return
+    for inner in cast("tuple[BaseException, ...]", error.exceptions):  # pyright: ignore[reportUnknownMemberType]
+        yield from _leaves_of(inner)
