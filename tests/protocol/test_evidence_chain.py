@@ -15,7 +15,7 @@ from hmmm.errors import LocalProtocolError
 from hmmm.evidence import LINKS, Link, make_statement, ranges_of, sign_statement, verify_evidence
 from hmmm.identity import IssueIdentity
 from hmmm.messages import MetaMessage
-from hmmm.meta import NoObjection, Objection, PlanProposed
+from hmmm.meta import NoObjection, Objection, PlanProposed, TestRun
 from hmmm.records import Claimed, EvidenceSealed, PullRequestOpened, SafeguardBit
 from tests.support.discussions import (
     DIFF,
@@ -293,6 +293,19 @@ def test_a_statement_whose_digests_are_not_the_seal_s_is_refused(field: str) -> 
     width = {"transcript_token": 32, "tree_sha": 40, "base_sha": 40}.get(field, 64)
     link = broken(check(evidence_of(sealed.claimant, said={field: "9" * width})))
     assert link.name == "discussion"
+
+
+def test_a_statement_that_tells_of_better_tests_than_the_log_is_refused() -> None:
+    better = TestRun(outcome="passed", exit_code=0, seconds=0.1)
+    link = broken(check(evidence_of(honest().claimant, quoted={"tests": better})))
+    assert (link.name, "tests" in link.detail) == ("discussion", True)
+
+
+def test_an_archive_that_held_something_else_speaks_against_the_statement() -> None:
+    word = {"length": 15, "treeHash": honest().paper.tree_hash(15), "acknowledgedAt": "2026-01-01T00:02:00Z"}
+    assert check(honest(), bundle={"archive": word})[-1].name == "patch"
+    for change in ({"length": 14}, {"treeHash": "0" * 64}):
+        assert broken(check(honest(), bundle={"archive": word | change})).name == "tree signature"
 
 
 def test_a_statement_that_somebody_else_signed_is_refused() -> None:

@@ -443,8 +443,8 @@ def evidence_of(
     """Make statement, bundle and pull request of a sealed discussion.
 
     The proof is at `length` (default: just after the seal). To lie: `leave_out` and `take_in` change which records
-    the statement names, `said` changes fields of the seal that it repeats, `quoted` the log head that it quotes,
-    `signer` is who signs it.
+    the statement names, `said` changes fields of the seal that it repeats, `quoted` the log head and the tests that
+    it quotes, `signer` is who signs it.
     """
     sealed_seq, sealed = next(
         (entry.seq, EvidenceSealed.from_object(entry.record.data, what="seal"))
@@ -455,13 +455,14 @@ def evidence_of(
     seqs = sorted((own - set(leave_out)) | set(take_in))
     stated = seqs[-1] + 1
     paper = PaperLog(claimant.blocks, claimant.node.log_seed)
+    execution = claimant.state.execution
     head = {
+        "tests": None if execution is None else execution.tests,
         "length": stated,
         "tree_hash": paper.tree_hash(stated),
         "signature": paper.head(stated)["signature"],
     }
     repeated = sealed.model_copy(update=said or {})
-    execution = claimant.state.execution
     statement = make_statement(
         issue=claimant.issue,
         hive=claimant.hive.name,
@@ -470,7 +471,6 @@ def evidence_of(
         log_key=paper.key.hex(),
         seqs=seqs,
         sealed=repeated,
-        tests=None if execution is None else execution.tests,
         transcript_url=f"http://127.0.0.1:8080/logs/{paper.key.hex()}/{repeated.transcript_token}",
         **head | (quoted or {}),
     )

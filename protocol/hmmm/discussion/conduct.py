@@ -92,6 +92,8 @@ def faults_of_seal(state: Discussion, sealed: EvidenceSealed) -> Iterator[str]:
     done = state.execution
     if done is None or (sealed.head_sha, sealed.patch_digest) != (done.head_sha, done.patch_digest):
         yield "evidence_sealed names another commit or patch than execution_finished"
+    elif done.tree_sha not in {None, sealed.tree_sha}:
+        yield "evidence_sealed names another tree than execution_finished"
 
 
 def faults_of_bite(state: Discussion, bite: SafeguardBit) -> Iterator[str]:

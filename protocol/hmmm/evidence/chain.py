@@ -11,7 +11,7 @@ from hmmm.discussion import Discussion, Phase
 from hmmm.envelope import Envelope
 from hmmm.errors import EvidenceError, NotAdmittedError, RemoteProtocolError, SignatureError, excerpt
 from hmmm.evidence.bundle import Bundle
-from hmmm.evidence.statement import Predicate, Statement
+from hmmm.evidence.statement import Predicate, Statement, TestOutcome
 from hmmm.hypercore_proof import VerifiedLog, verify_bundle, verify_consistency, verify_head
 from hmmm.identity import IssueIdentity
 from hmmm.membership import MembershipCard, Revocations, judge_card, read_card, read_revocations
@@ -85,9 +85,9 @@ def newest_revocations(bundle: Bundle, known: bytes | None, hive_key: bytes) -> 
 
 
 def check_head(bundle: Bundle, stated: Predicate) -> None:
-    """Check that the log's own key signed the head that the statement names.
+    """Check that the log's own key signed the head that the statement names, and that the archive does not differ.
 
-    Raises EvidenceError: reason `malformed`, `wrong_log` or `bad_signature`.
+    Raises EvidenceError: reason `malformed`, `wrong_log`, `bad_signature` or `archive_differs`.
     """
     manifest = bundle.proof.get("manifest")
     if not isinstance(manifest, str) or re.fullmatch(r"[0-9a-f]{140}", manifest) is None:
@@ -95,6 +95,13 @@ def check_head(bundle: Bundle, stated: Predicate) -> None:
     said = stated.log
     signing_key = bytes.fromhex(manifest)[-32:]
     verify_head(stated.log_key, signing_key, said.length, said.tree_hash, said.signature)
+    word = bundle.archive
+    if word is not None and (word.length, word.tree_hash) != (said.length, said.tree_hash):
+        raise EvidenceError(
+            "archive_differs",
+            f"the archive held tree {word.tree_hash} at length {word.length}, the statement names {said.tree_hash} "
+            f"at {said.length}",
+        )
 
 
 def proven_blocks(bundle: Bundle, stated: Predicate) -> VerifiedLog:
@@ -265,20 +272,22 @@ def fold_discussion(records: tuple[Logged, ...], owner: LogOwner, statement: Sta
             "not_sealed",
             f"expected evidence_sealed as the last record, in Reporting; got {records[-1].record.kind}",
         )
-    _check_seal(sealed, statement, state.plan.digest)
+    _check_seal(sealed, statement, state)
     return state
 
 
-def _check_seal(sealed: EvidenceSealed, statement: Statement, plan_digest: str) -> None:
+def _check_seal(sealed: EvidenceSealed, statement: Statement, state: Discussion) -> None:
     stated = statement.predicate
+    tests = None if state.execution is None else state.execution.tests
     pairs = {
+        "repository": (f"git+{stated.issue.repository}", statement.subject[0].name),
         "first record": (sealed.first_seq, stated.log.first),
         "head": (sealed.head_sha, statement.head_sha),
         "base": (sealed.base_sha, stated.base_sha),
         "tree": (sealed.tree_sha, stated.tree_sha),
         "patch digest": (sealed.patch_digest, stated.patch_digest),
         "plan digest": (sealed.plan_digest, stated.plan_digest),
-        "plan under discussion": (sealed.plan_digest, plan_digest),
+        "tests": (None if tests is None else TestOutcome.of(tests), stated.tests),
         "transcript link": (
             stated.transcript_url.rpartition("/logs/")[2],
             f"{stated.log_key}/{sealed.transcript_token}",

@@ -82,6 +82,11 @@ class TestOutcome(CamelModel):
     exit_code: int | None = None
     seconds: Annotated[float, Field(ge=0)] = 0
 
+    @classmethod
+    def of(cls, run: TestRun) -> Self:
+        """Return what a statement says of a test run."""
+        return cls(outcome=run.outcome, exit_code=run.exit_code, seconds=run.seconds)
+
 
 class Predicate(CamelModel):
     """What is attested of the head commit."""
@@ -182,7 +187,7 @@ def make_statement(
         plan_digest=sealed.plan_digest,
         base_sha=sealed.base_sha,
         tree_sha=sealed.tree_sha,
-        tests=None if tests is None else TestOutcome.model_validate(tests.to_object()),
+        tests=None if tests is None else TestOutcome.of(tests),
         transcript_url=transcript_url,
     )
     subject = Subject(name=f"git+{issue.repository}", digest=CommitDigest(git_commit=sealed.head_sha))

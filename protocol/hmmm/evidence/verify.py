@@ -200,8 +200,8 @@ def _told(state: Discussion) -> str:
     blocking = sum(1 for o in state.objections if o.severity == "blocking")
     human = f", a human said {state.verdict}" if state.verdict else ""
     return (
-        f"{state.round} rounds, {len(state.participants)} took part, {len(state.objections)} objections "
-        f"({blocking} blocking){human}, sealed, no rule broken"
+        f"rounds {state.round}, participants {len(state.participants)}, objections {len(state.objections)} "
+        f"(blocking {blocking}){human}; sealed, no rule broken"
     )
 
 
