@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from hmmm.discussion import Escalate, Execute, GiveUp, Phase, Revise, Wait, account_for
+from hmmm.discussion import Escalate, Execute, GiveUp, Phase, Revise, Spoken, Wait, account_for, faults_of
 from hmmm.limits import DiscussionLimits
+from hmmm.messages import MetaMessage
 from hmmm.meta import ClarificationNeeded, ExecutionStarted, NoObjection, Suggestion, Verdict
 from hmmm.plan import Plan
-from tests.support.discussions import Claimant, Hive, Node, agreed, debate
+from tests.support.discussions import START, Claimant, Hive, Node, agreed, debate
 
 
 def second_round(**claimant: object) -> tuple[Claimant, Node, Node]:
@@ -391,6 +392,23 @@ def test_an_escalation_about_another_issue_moves_nothing() -> None:
     claimant.escalate(issue_id=99)
     assert claimant.state.phase is Phase.LISTENING
     assert claimant.state.violations != ()
+
+
+def test_a_claimant_can_ask_what_its_word_would_break_before_it_is_logged() -> None:
+    claimant, first, second = debate()
+    claimant.no_objection(first)
+    claimant.pass_time(30)
+    account = claimant.compose(account_for(claimant.state))
+    assert isinstance(account.message, MetaMessage)
+    event = Spoken(account.digest, account.message, "claimant")
+    assert faults_of(claimant.state, event, claimant.now) == ()
+    assert "before its window" in faults_of(claimant.state, event, START)[0]
+    claimant.objection(second)
+    broken = faults_of(claimant.state, event, claimant.now)
+    assert any("leaves out objection" in fault for fault in broken)
+    claimant.close()
+    assert "is not possible in Revising" in faults_of(claimant.state, event, claimant.now)[0]
+    assert claimant.state.violations == ()
 
 
 def test_a_plan_keeps_out_of_git_s_own_folder_wherever_it_lies() -> None:

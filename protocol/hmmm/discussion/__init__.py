@@ -38,6 +38,7 @@ from hmmm.discussion.step import (
     PhaseChanged,
     Violated,
     WindowSet,
+    faults_of,
     open_discussion,
     step,
 )
@@ -78,6 +79,7 @@ __all__ = [
     "admit",
     "decide",
     "diagram",
+    "faults_of",
     "may_close",
     "open_discussion",
     "settle_objections",

@@ -51,6 +51,7 @@ __all__ = [
     "PhaseChanged",
     "Violated",
     "WindowSet",
+    "faults_of",
     "open_discussion",
     "step",
 ]
@@ -125,6 +126,19 @@ def step(state: Discussion, event: Event, now: datetime) -> tuple[Discussion, tu
             after = replace(after, last_claimant_digest=digest)
     after = _enter(state, after, now)
     return after, _effects(state, after)
+
+
+def faults_of(state: Discussion, event: Event, now: datetime) -> tuple[str, ...]:
+    """Return the rules that an event would break, or why it has no place here; empty when nothing speaks against it.
+
+    A claimant asks this under the lock of its log, just before it appends an own word: what it decided on may have
+    changed while it waited, and a violation in a log stays there.
+    """
+    try:
+        after, _ = step(state, event, now)
+    except IllegalEventError as error:
+        return (str(error),)
+    return after.violations[len(state.violations) :]
 
 
 def _apply(state: Discussion, event: Event, now: datetime) -> Discussion:
