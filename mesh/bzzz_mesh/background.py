@@ -25,13 +25,27 @@ class Background:
     def __init__(self, metrics: MeshMetrics) -> None:
         self._metrics = metrics
         self._nursery: trio.Nursery | None = None
+        self._ended = trio.Event()
 
-    def open(self, nursery: trio.Nursery) -> None:
-        """Run tasks in this nursery from now on."""
-        self._nursery = nursery
+    async def run(self, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Run tasks until `end`. Started before the host listens: no connection may come too early."""
+        try:
+            async with trio.open_nursery() as nursery:
+                self._nursery = nursery
+                task_status.started()
+                await trio.sleep_forever()
+        finally:
+            self._ended.set()
+
+    async def end(self) -> None:
+        """Cancel all tasks and wait until they are gone."""
+        if self._nursery is not None:
+            self._nursery.cancel_scope.cancel()
+            with trio.CancelScope(shield=True):
+                await self._ended.wait()
 
     def start(self, function: Callable[[*Arguments], Awaitable[object]], *arguments: *Arguments) -> None:
-        """Start a task. Before the mesh has opened and after it was left, nothing happens."""
+        """Start a task. Before `run` and after `end`, nothing happens."""
         nursery = self._nursery
         if nursery is None or nursery.cancel_scope.cancel_called:
             return

@@ -33,6 +33,9 @@ from bzzz_mesh.streams import open_stream
 from hmmm.errors import RemoteProtocolError
 from hmmm.membership import MAX_CARD_BYTES, MAX_REVOCATIONS_BYTES, Roster
 
+EXCHANGES_PER_S = 1.0
+EXCHANGES_AT_ONCE = 10
+"""Each costs a few signatures and up to 260 kB of JSON to look at."""
 REFRESH_S = 10.0
 """Revocations are asked of one peer at most so often, whatever version it claims to have."""
 
@@ -60,6 +63,7 @@ class Membership:
         self._refreshed: dict[ID, float] = {}
         limits = settings.limits
         self._offences = TokenBuckets(limits.offences_per_s, limits.offences)
+        self._exchanges = TokenBuckets(EXCHANGES_PER_S, EXCHANGES_AT_ONCE)
         self.changed = Bell()
         """Rings when a peer is admitted or gone."""
         self.on_admitted: list[Callable[[ID], None]] = []
@@ -174,7 +178,7 @@ class Membership:
             await self.wait_admitted(peer)
         finally:
             self._strangers -= stranger
-        if not self.is_admitted(peer):
+        if not self.is_admitted(peer) and not connection.is_closed:
             self._metrics.refuse("no_card", str(peer), "no valid card in time")
             await abort(connection)
 
@@ -186,10 +190,14 @@ class Membership:
         except RefusedExchangeError as error:
             self.disconnect(peer, error.reason, str(error))
         except Exception as error:  # whatever a peer or a dying connection makes of it
-            self._metrics.refuse("exchange_failed", str(peer), repr(error))
+            self._metrics.drop("exchange_failed", str(peer), repr(error))
 
     async def _answer(self, stream: INetStream) -> None:
         peer = stream.muxed_conn.peer_id
+        if not self._exchanges.take(str(peer)):
+            self.offend(peer, "exchanges", "the membership exchange again and again")
+            await stream.reset()
+            return
         try:
             with trio.fail_after(self._settings.timeouts.exchange_s):
                 await self._exchange(stream, peer)

@@ -214,27 +214,26 @@ class Mesh:
         """Listen, dial and gossip inside this context."""
         listen = Multiaddr(self._settings.listen)
         try:
-            async with AsyncExitStack() as stack:
+            async with trio.open_nursery() as nursery, AsyncExitStack() as stack:
+                await nursery.start(self._background.run)
+                stack.push_async_callback(self._background.end)
                 await stack.enter_async_context(self._host.run([listen]))
                 if not self._swarm.listeners:
                     raise ListenError(f"listen {listen}: cannot be used on this machine; choose another")
                 await stack.enter_async_context(background_trio_service(self._pubsub))
                 await stack.enter_async_context(background_trio_service(self._router))
                 await self._pubsub.wait_until_ready()
-                async with trio.open_nursery() as nursery:
-                    self._background.open(nursery)
-                    self._presence.watch()
-                    self._pubsub.announce()
-                    for text in self._settings.bootstrap:
-                        address = Address.parse(text)
-                        if address.peer_id is None:
-                            raise AddressError(f"bootstrap {address}: expected it to end in /p2p/PEER")
-                        self._dialer.keep(address.peer_id, [text])
-                    try:
-                        yield
-                    finally:
-                        await self._shut_down()
-                        nursery.cancel_scope.cancel()
+                self._presence.watch()
+                self._pubsub.announce()
+                for text in self._settings.bootstrap:
+                    address = Address.parse(text)
+                    if address.peer_id is None:
+                        raise AddressError(f"bootstrap {address}: expected it to end in /p2p/PEER")
+                    self._dialer.keep(address.peer_id, [text])
+                try:
+                    yield
+                finally:
+                    await self._shut_down()
         finally:
             self._pubsub.seen_messages.stop()
 
@@ -251,6 +250,7 @@ class Mesh:
         with trio.move_on_after(self._settings.timeouts.drain_s, shield=True):
             for connection in self._swarm.get_connections():
                 await abort(connection)
+        await self._background.end()
 
 
 @asynccontextmanager

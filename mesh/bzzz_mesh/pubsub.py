@@ -195,6 +195,8 @@ class MembersPubsub(Pubsub):
             await stream.reset()
             return
         reader = FrameReader(stream, self.max_inbound_rpc_size)
+        # a new stream begins with all subscriptions: what was known before may be of the peer's former life
+        self._forget_all_subscriptions(peer)
         try:
             while self._membership.is_admitted(peer):
                 frame = await reader.next()
@@ -203,7 +205,10 @@ class MembersPubsub(Pubsub):
                 await self._handle_frame(peer, frame)
         except RemoteProtocolError as error:
             self._membership.offend(peer, error.reason, str(error))
-            await stream.reset()
+        finally:
+            # whatever ended the reading: the peer must see that nobody reads any more, and open another stream
+            with trio.move_on_after(1, shield=True):
+                await stream.reset()
 
     async def _handle_frame(self, peer: ID, frame: bytes) -> None:
         rpc = parse_rpc(frame)

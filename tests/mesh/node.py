@@ -1,7 +1,7 @@
 """A mesh node as a process of its own, for tests that kill, stop or attack a real one.
 
 The first line on stdin is its configuration, each further line a command; events go to stdout, all as JSON. It listens
-on the topic `bzzz` and says again on `bzzz/echo` what it hears there.
+on a topic, `bzzz` by default, and says again on that topic's `/echo` what it hears there.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ async def lines() -> Any:
             yield json.loads(line)
 
 
-async def echo(mesh: Mesh, task_status: trio.TaskStatus[None]) -> None:
-    async with mesh.subscribe("bzzz") as subscription:
+async def echo(mesh: Mesh, topic: str, task_status: trio.TaskStatus[None]) -> None:
+    async with mesh.subscribe(topic) as subscription:
         task_status.started()
         async for received in subscription:
             say("received", author=received.author, data=received.data.decode(errors="replace")[:200])
-            await mesh.publish("bzzz/echo", received.data[:200])
+            await mesh.publish(f"{topic}/echo", received.data[:200])
 
 
 def metrics(registry: CollectorRegistry) -> dict[str, float]:
@@ -75,7 +75,7 @@ async def main() -> None:
     roster = Roster(config["hive"], bytes.fromhex(config["hiveKey"]), config["card"].encode())
     registry = CollectorRegistry()
     async with bzzz_mesh.join(settings, roster, registry) as mesh, trio.open_nursery() as nursery:
-        await nursery.start(echo, mesh)
+        await nursery.start(echo, mesh, config["topic"])
         say("ready", peerId=mesh.peer_id, addresses=mesh.addresses)
         await obey(mesh, registry, commands)
         nursery.cancel_scope.cancel()

@@ -157,7 +157,14 @@ async def take(subscription: bzzz_mesh.Subscription, count: int, seconds: float 
 class NodeProcess:
     """A node in a process of its own (node.py)."""
 
-    def __init__(self, hive: Hive, number: int, *others: str, listen: str = "/ip4/127.0.0.1/tcp/0") -> None:
+    def __init__(
+        self,
+        hive: Hive,
+        number: int,
+        *others: str,
+        listen: str = "/ip4/127.0.0.1/tcp/0",
+        topic: str = "bzzz",
+    ) -> None:
         self.number = number
         self.events: list[dict[str, Any]] = []
         self.process = subprocess.Popen(
@@ -178,6 +185,7 @@ class NodeProcess:
                 "seed": seed_of(number).hex(),
                 "listen": listen,
                 "bootstrap": list(others),
+                "topic": topic,
                 "timeouts": asdict(FAST),
                 "hive": hive.name,
                 "hiveKey": hive.key.public.hex(),

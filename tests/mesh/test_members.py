@@ -44,7 +44,8 @@ async def test_a_stranger_is_disconnected_and_never_heard(hive: Hive, with_what:
         ):
             await until(lambda: stranger.count("dials_total", outcome="connected") >= 2)
             await stranger.mesh.publish("bzzz", b"let me in")
-            await until(lambda: _refused(a) > 0 and _refused(b) > 0)
+            await until(lambda: all(_refused(node) + _refused(stranger) > 0 for node in (a, b)))
+            await a.mesh.wait_for_members("bzzz", [b.mesh.peer_id], 5)
             await a.mesh.publish("bzzz", b"for members")
             assert await take(at_b, 1) == [b"for members"], "and nothing by the stranger before"
             await b.mesh.publish("bzzz", b"go on")
