@@ -227,8 +227,8 @@ def _measured(phase: Phase, reports: list[Json]) -> Measured:
 
 def _rows(size: int, ours: dict[str, Measured], theirs: dict[str, Measured]) -> Iterator[Row]:
     def row(name: str, phase: str, figure: str, unit: str, **more: Any) -> Row:
-        peer = (PEER, getattr(theirs[phase], figure)) if phase in theirs else None
-        return Row(f"{size} nodes, {name}", getattr(ours[phase], figure), unit, peer=peer, **more)
+        peers = {PEER: getattr(theirs[phase], figure)} if phase in theirs else {}
+        return Row(f"{size} nodes, {name}", getattr(ours[phase], figure), unit, peers=peers, **more)
 
     yield row("20 msg/s, p50", "rate", "p50_ms", "ms")
     yield row("20 msg/s, p99", "rate", "p99_ms", "ms")

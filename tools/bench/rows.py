@@ -41,22 +41,22 @@ def at_least(value: float) -> Promise:
 
 @dataclass(frozen=True)
 class Row:
-    """One figure. `peer` is another program's figure for the same work in the same run."""
+    """One figure. `peers` are other programs' figures for the same work in the same run, by name."""
 
     name: str
     figure: float
     unit: str
     promise: Promise | None = None
-    peer: tuple[str, float] | None = None
+    peers: dict[str, float] = field(default_factory=dict[str, float])
     note: str = ""
     detail: dict[str, Any] = field(default_factory=dict[str, Any])
     """Whatever else was measured; for the JSON only."""
 
     @property
-    def ratio(self) -> float | None:
-        """The figure over the peer's, else over the promise; None where there is nothing to divide by."""
-        beside = self.peer[1] if self.peer else self.promise.value if self.promise else 0.0
-        return self.figure / beside if beside else None
+    def ratios(self) -> list[float]:
+        """The figure over each peer's, or over the promise where there is no peer."""
+        beside = list(self.peers.values()) or ([self.promise.value] if self.promise else [])
+        return [self.figure / other for other in beside if other]
 
     @property
     def verdict(self) -> str:
@@ -68,9 +68,8 @@ class Row:
     def to_object(self) -> dict[str, Any]:
         """Return the row for the JSON."""
         promise = None if self.promise is None else asdict(self.promise)
-        peer = None if self.peer is None else {"name": self.peer[0], "figure": self.peer[1]}
         fields = {"name": self.name, "figure": self.figure, "unit": self.unit, "note": self.note}
-        beside = {"promise": promise, "peer": peer, "ratio": self.ratio, "verdict": self.verdict}
+        beside = {"promise": promise, "peers": self.peers, "ratios": self.ratios, "verdict": self.verdict}
         return fields | beside | {"detail": self.detail}
 
 

@@ -11,6 +11,7 @@ is 1 only if something broke: a bench that could not be run, an issue claimed tw
 from __future__ import annotations
 
 import json
+import logging
 import os
 import platform
 import shutil
@@ -23,6 +24,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import structlog
 from rich.console import Console
 from rich.table import Table
 
@@ -53,6 +55,8 @@ def main(names: list[str]) -> int:
         print(f"bench: expected some of {', '.join(BENCHES)}; got {', '.join(unknown)}", file=sys.stderr)
         return 2
     scale = _scale()
+    # Retries are what some benches provoke; their rows say how many.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.ERROR))
     RESULTS.mkdir(parents=True, exist_ok=True)
     console = Console(stderr=True)
     outcomes: dict[str, dict[str, Any]] = {}
@@ -150,8 +154,8 @@ def _print(rows: dict[str, list[Row]], outcomes: dict[str, dict[str, Any]]) -> N
                 plain(row.figure),
                 row.unit,
                 "" if row.promise is None else str(row.promise),
-                "" if row.peer is None else f"{row.peer[0]} {plain(row.peer[1])}",
-                "" if row.ratio is None else f"{row.ratio:.2f}×",
+                "\n".join(f"{peer} {plain(figure)}" for peer, figure in row.peers.items()),
+                "\n".join(f"{ratio:.2f}×" for ratio in row.ratios),
                 row.verdict,
             )
         broken = outcomes[name]["broken"]
