@@ -12,7 +12,7 @@ import pytest
 
 from bzzz_cli.errors import CommandError, UsageError
 from bzzz_cli.local.authority import Authority
-from bzzz_cli.local.ports import RANGE, free_ports
+from bzzz_cli.local.ports import RANGE, free_ports, kept_port
 from bzzz_cli.local.repository import serve_copy
 from hmmm.envelope import SigningKey
 from hmmm.membership import Roster, read_card
@@ -135,3 +135,14 @@ def test_ports_are_distinct_free_and_out_of_the_way_of_outgoing_connections() ->
     assert all(port in RANGE for port in ports)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", ports[0]))
+
+
+def test_a_kept_port_stays_the_same_until_somebody_else_takes_it(tmp_path: Path) -> None:
+    port = kept_port(tmp_path / "port")
+    assert kept_port(tmp_path / "port") == port
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", port))
+        other.listen()
+        taken_over = kept_port(tmp_path / "port")
+    assert taken_over != port
+    assert kept_port(tmp_path / "port") == taken_over

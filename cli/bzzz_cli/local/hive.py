@@ -27,7 +27,7 @@ from bzzz_cli.local.config import Folders
 from bzzz_cli.local.files import write_json, write_private
 from bzzz_cli.local.issues import load_issues
 from bzzz_cli.local.plan import HIVE, SCRIBE, AgentPlan, HivePlan, LocalOptions
-from bzzz_cli.local.ports import free_ports
+from bzzz_cli.local.ports import free_ports, kept_port
 from bzzz_cli.local.processes import Command, Supervisor, argv_of
 from bzzz_cli.local.repository import serve_copy
 
@@ -35,6 +35,7 @@ RUNNER_UIDS: Final = range(20_000, 60_000)
 """Drawn at random per hive: two hives of one machine must not share one, for a runner ends all of its UID."""
 LOCAL_POLL_S: Final = 1.0
 LOCAL_BACK_OFF_S: Final = 2.0
+LOCAL_LEASE_S: Final = 30.0
 """A local server has no limits to respect, and nobody is to wait minutes for a second try."""
 
 
@@ -61,9 +62,16 @@ class _Ports:
     replication: tuple[int, ...]
 
     @classmethod
-    def choose(cls, agents: int) -> _Ports:
-        first, rest = free_ports(5 + 2 * agents), 5 + agents
-        return cls(*first[:5], mesh=tuple(first[5:rest]), replication=tuple(first[rest:]))
+    def choose(cls, agents: int, scribe_file: Path) -> _Ports:
+        scribe = kept_port(scribe_file)
+        others = [port for port in free_ports(5 + 2 * agents) if port != scribe]
+        return cls(
+            *others[:3],
+            scribe=scribe,
+            scribe_mesh=others[3],
+            mesh=tuple(others[4 : 4 + agents]),
+            replication=tuple(others[4 + agents : 4 + 2 * agents]),
+        )
 
 
 @dataclass(frozen=True)
@@ -99,7 +107,7 @@ class LocalHive:
         self._folders = folders
         self._supervisor = supervisor
         self._authority = Authority(folders.keys, HIVE)
-        self._ports = _Ports.choose(len(plan.agents))
+        self._ports = _Ports.choose(len(plan.agents), folders.state / "scribe-port")
 
     async def bring_up(self) -> RunningHive:
         """Start everything; return once all are ready. Raises ComponentError, MissingComponentError, UsageError."""
@@ -294,7 +302,7 @@ class LocalHive:
         """On github.com the agent's own defaults respect its limits; here nobody is to wait for them."""
         if self._plan.github_token is not None:
             return {}
-        return {"pollIntervalS": LOCAL_POLL_S, "backOffS": LOCAL_BACK_OFF_S}
+        return {"pollIntervalS": LOCAL_POLL_S, "backOffS": LOCAL_BACK_OFF_S, "leaseS": LOCAL_LEASE_S}
 
     def _model_settings(self, agent: AgentPlan, served: dict[str, Any] | None) -> dict[str, Any] | None:
         choice = agent.model

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 import socket
+from pathlib import Path
 from typing import Final
 
 from bzzz_cli.errors import CommandError
+from bzzz_cli.local.files import write_private
 
 RANGE: Final = range(20_000, 32_000)
 """Below Linux's range for outgoing connections (32768 to 60999), which would take a dead process's port."""
@@ -27,6 +29,19 @@ def free_ports(count: int) -> list[int]:
         if len(ports) == count:
             return ports
     raise CommandError(f"expected {count} free ports in {RANGE.start}-{RANGE.stop}, found {len(ports)}")
+
+
+def kept_port(file: Path) -> int:
+    """Return the port that a file names if it is free, else a new one, which the file names from then on.
+
+    Pull requests link to the scribe's port: a hive that is started again should be found there.
+    """
+    text = file.read_text().strip() if file.exists() else ""
+    if text.isascii() and text.isdigit() and int(text) in RANGE and _is_free(int(text)):
+        return int(text)
+    (port,) = free_ports(1)
+    write_private(file, str(port).encode())
+    return port
 
 
 def _is_free(port: int) -> bool:

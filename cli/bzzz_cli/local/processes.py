@@ -26,9 +26,10 @@ from bzzz_cli.local.files import write_json
 from hmmm.errors import excerpt
 
 FIRST_PAUSE_S: Final = 0.5
-LONGEST_PAUSE_S: Final = 30.0
+LONGEST_PAUSE_S: Final = 5.0
 STABLE_S: Final = 60.0
-"""A process that lived this long is forgiven its earlier crashes. Kubernetes: 10 s doubling to 5 min, 10 min."""
+"""A process that lived this long is forgiven its earlier crashes. Kubernetes waits 10 s doubling to 5 min, forgiven
+after 10 min; on one machine somebody is watching."""
 MAX_READY_LINE: Final = 64 * 1024
 KILLED_S: Final = 5.0
 
