@@ -67,6 +67,7 @@ class Membership:
         self.changed = Bell()
         """Rings when a peer is admitted or gone."""
         self.on_admitted: list[Callable[[ID], None]] = []
+        self.on_connection_lost: list[Callable[[ID], None]] = []
 
     def start(self) -> None:
         """Answer exchanges and watch connections from now on."""
@@ -159,6 +160,8 @@ class Membership:
             self._admitted.discard(peer)
             self._refreshed.pop(peer, None)
             self._metrics.peers.set(len(self._admitted))
+        for callback in self.on_connection_lost:
+            callback(peer)
         self.changed.ring()
 
     async def _require_exchange(self, connection: INetConn) -> None:

@@ -87,6 +87,7 @@ class MembersPubsub(Pubsub):
     def start(self) -> None:
         """Talk to members as they are admitted, from now on."""
         self._membership.on_admitted.append(self._open_to)
+        self._membership.on_connection_lost.append(self._check_stream)
 
     def announce(self) -> None:
         """Tell all peers one's subscriptions every few seconds, once tasks can run."""
@@ -107,6 +108,12 @@ class MembersPubsub(Pubsub):
         if peer not in self._opening and peer not in self.peers:
             self._opening.add(peer)
             self._background.start(self._open_until_done, peer)
+
+    def _check_stream(self, peer: ID) -> None:
+        """One of perhaps two connections is gone. Stock notices at the next message that ours was on it."""
+        stream = self.peers.get(peer)
+        if stream is not None and stream.muxed_conn.is_closed:
+            self._handle_dead_peer(peer)
 
     async def _open_until_done(self, peer: ID) -> None:
         pause = REOPEN_FIRST_S

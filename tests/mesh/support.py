@@ -55,8 +55,10 @@ class Node:
         return next(status for status in self.mesh.peers() if status.peer_id == peer_id)
 
     def sees(self, *others: Node) -> bool:
-        connected = {status.peer_id for status in self.mesh.peers() if status.connected}
-        return {other.mesh.peer_id for other in others} <= connected
+        return all(self.sees_id(other.mesh.peer_id) for other in others)
+
+    def sees_id(self, peer_id: str) -> bool:
+        return peer_id in {status.peer_id for status in self.mesh.peers() if status.connected}
 
 
 @dataclass
