@@ -130,16 +130,20 @@ class Clone:
             await self.git.run("update-ref", kept, commit)
 
     async def _fetch(self, remote: Remote, refspec: str, *options: str) -> None:
-        await self.git.run(
-            "fetch",
-            "--quiet",
-            "--no-tags",
-            "--no-write-fetch-head",
-            *options,
-            remote.url,
-            refspec,
-            remote=remote,
-        )
+        options = ("--quiet", "--no-tags", "--no-write-fetch-head", *options)
+        await self._remotely("fetch", *options, remote.url, refspec, remote=remote)
+
+    async def _remotely(self, *arguments: str, remote: Remote) -> None:
+        """Run what may fail on the way, again where network or server are at fault: it changes nothing twice."""
+        for pause_s in (*RETRY_PAUSES_S, None):
+            try:
+                await self.git.run(*arguments, remote=remote)
+            except GitError as error:
+                if pause_s is None or not _TRANSIENT.search(error.output):
+                    raise
+                await trio.sleep(pause_s)
+            else:
+                return
 
     async def _has(self, name: str) -> bool:
         try:
@@ -293,17 +297,15 @@ class Clone:
         A branch that is at the commit already is a success. Raises PushRefusedError, GitError.
         """
         ref = f"refs/heads/{branch}"
-        lease = f"--force-with-lease={ref}:{expected or ''}"
         try:
-            await self.git.run(
-                "push", "--porcelain", "--no-verify", lease, remote.url, f"{commit}:{ref}", remote=remote
-            )
+            options = ("--porcelain", "--no-verify", f"--force-with-lease={ref}:{expected or ''}")
+            await self._remotely("push", *options, remote.url, f"{commit}:{ref}", remote=remote)
         except GitError as error:
-            if "stale info" in str(error) or "rejected" in str(error):
+            if "stale info" in error.output or "rejected]" in error.output:
                 there = expected or "no branch"
                 raise PushRefusedError(
                     "push_refused",
-                    f"{branch}: expected {there} on the remote; somebody moved it: {excerpt(str(error))}",
+                    f"{branch}: expected {there} on the remote; somebody moved it; nothing was pushed",
                 ) from error
             raise
 

@@ -30,7 +30,11 @@ class LimitExceededError(ExecutionError):
 
 
 class GitError(ExecutionError):
-    """git failed in the agent's own clone or at the remote."""
+    """git failed in the agent's own clone or at the remote. `output` is all that it said, for classification only."""
+
+    def __init__(self, reason: str, message: str, output: str = "") -> None:
+        super().__init__(reason, message)
+        self.output = output
 
 
 class PushRefusedError(GitError):

@@ -121,8 +121,9 @@ class Git:
             ) from error
         code, out, err = ended
         if code != 0:
-            text = excerpt(" ".join(err.decode(errors="replace").split()))
-            raise GitError("git_failed", f"git {name}: ended with {code}: {text}")
+            said = " ".join(err.decode(errors="replace").split())
+            text = f"git {name}: ended with {code}: {excerpt(said)}"
+            raise GitError("git_failed", text, f"{said} {out[:65536].decode(errors='replace')}")
         return out
 
     async def _run(

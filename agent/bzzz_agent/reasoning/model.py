@@ -161,15 +161,22 @@ class ReasoningModel:
         async def call(usage: RunUsage) -> str:
             agent = self._agent(str, instructions)
             for tool in tools:
-                agent.tool_plain(_from_asyncio(tool, token, send))
+                agent.tool_plain(_from_asyncio(tool, token, send, lambda: self._check(budget, usage)))
             async with agent:
                 result = await agent.run(prompt, usage=usage, usage_limits=_limits(budget, steps))
             return cast("str", result.output)
 
+        problem: Exception | None = None
+        answered: Answered[str] | None = None
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_serve_tools, receive)
-            answered = await self._call(call, limit, budget)
+            try:
+                answered = await self._call(call, limit, budget)
+            except Exception as error:  # raised below, outside of the nursery, which would wrap it
+                problem = error
             nursery.cancel_scope.cancel()
+        if answered is None:
+            raise problem or ModelUnavailableError(f"model {self.name}: cancelled")
         return answered
 
     def _agent(self, output: Any, instructions: str) -> Agent[None, Any]:
@@ -186,6 +193,7 @@ class ReasoningModel:
     async def _call(
         self, call: Callable[[RunUsage], Awaitable[T]], timeout_s: float, budget: Budget | None
     ) -> Answered[T]:
+        self._refuse_unpriced(budget)
         thread = _LoopThread[T]()
         spent: list[RunUsage] = []
 
@@ -210,9 +218,22 @@ class ReasoningModel:
     def _usage(self, spent: Sequence[RunUsage]) -> Usage:
         if not spent:
             return Usage()
-        usage = spent[0]
-        usd = Decimal(0) if self.settings.small else usage.cost
-        return Usage(usage.input_tokens, usage.output_tokens, usage.requests, usd)
+        used = spent[0]
+        usd = price(self.settings, used.input_tokens, used.output_tokens)
+        return Usage(used.input_tokens, used.output_tokens, used.requests, usd)
+
+    def _check(self, budget: Budget | None, used: RunUsage) -> None:
+        usage = self._usage([used])
+        problem = budget.exceeded_by(usage) if budget else None
+        if problem is not None:
+            raise BudgetSpentError(f"model {self.name}: {problem}", usage)
+
+    def _refuse_unpriced(self, budget: Budget | None) -> None:
+        """Refuse a limit in dollars before anything is spent, where nobody could keep it."""
+        if budget is not None and budget.usd is not None and price(self.settings, 1, 1) is None:
+            raise BudgetSpentError(
+                f"model {self.name}: its price is not known, so that a limit in dollars cannot be kept; limit tokens"
+            )
 
     def _translated(self, error: Exception, usage: Usage, timeout_s: float) -> Exception:
         """Say by whose fault it failed; errors of our own, as tools raise them, stay what they are."""
@@ -300,18 +321,38 @@ async def _serve_tools(calls: trio.MemoryReceiveChannel[_ToolCall]) -> None:
 
 
 def _from_asyncio(
-    tool: Tool, token: trio.lowlevel.TrioToken, calls: trio.MemorySendChannel[_ToolCall]
+    tool: Tool,
+    token: trio.lowlevel.TrioToken,
+    calls: trio.MemorySendChannel[_ToolCall],
+    check: Callable[[], None],
 ) -> Tool:
     """Wrap a trio function so that asyncio may call it from its thread; name, signature and text stay."""
 
     @functools.wraps(tool)
     async def call(*args: Any, **kwargs: Any) -> str:
+        check()  # between two requests to the model: the only moments at which money can be saved
         loop = asyncio.get_running_loop()
         request = _ToolCall(functools.partial(tool, *args, **kwargs), loop, loop.create_future())
         token.run_sync_soon(calls.send_nowait, request)
         return await request.answer
 
     return call
+
+
+def price(settings: ModelSettings, input_tokens: int, output_tokens: int) -> Decimal | None:
+    """Return what tokens cost in dollars by the public list prices, None where the model is on no list.
+
+    Prices come with the package genai-prices; discounts and caches are not counted, so that it errs to the high side.
+    """
+    if settings.small:
+        return Decimal(0)
+    import genai_prices
+
+    usage = genai_prices.Usage(input_tokens=input_tokens, output_tokens=output_tokens)
+    try:
+        return genai_prices.calc_price(usage, settings.model, provider_id=settings.provider).total_price
+    except LookupError:
+        return None
 
 
 def _provider_model(settings: ModelSettings) -> ProviderModel:
@@ -347,5 +388,4 @@ def _limits(budget: Budget | None, requests: int) -> Any:
     return UsageLimits(
         request_limit=requests,
         total_tokens_limit=budget.tokens if budget else None,
-        cost_limit=budget.usd if budget else None,
     )
