@@ -62,21 +62,24 @@ async def test_a_gossip_stream_that_breaks_is_opened_again_and_nothing_is_lost(h
 
 async def test_a_peer_that_offends_too_often_is_cut_off_for_a_while(hive: Hive) -> None:
     limits = replace(LimitSettings(), offences=5, cut_off_s=1.0)
-    async with hive.node(0, limits=limits) as a, a.mesh.subscribe("bzzz"):
-        async with attacker(hive, 7, a.mesh.addresses[0]) as peer:
-            stream = await peer.gossip()
-            bad = rpc_pb2.RPC(publish=[peer.message(after_signature=b"\x00" * 64) for _ in range(10)])
-            await stream.write(encode_varint_prefixed(bad.SerializeToString()))
-            with trio.fail_after(5):
-                await peer.cut_off()
-            assert a.refused("offences") == 1
-            await peer.connect()
-            with trio.fail_after(5):
-                await peer.cut_off()
-            await until(lambda: not a.mesh._membership._cut_off)
-            await peer.connect()
-            await peer.show()
-            await until(lambda: a.sees_id(str(peer.host.get_id())))
+    async with (
+        hive.node(0, limits=limits) as a,
+        a.mesh.subscribe("bzzz"),
+        attacker(hive, 7, a.mesh.addresses[0]) as peer,
+    ):
+        stream = await peer.gossip()
+        bad = rpc_pb2.RPC(publish=[peer.message(after_signature=b"\x00" * 64) for _ in range(10)])
+        await stream.write(encode_varint_prefixed(bad.SerializeToString()))
+        with trio.fail_after(5):
+            await peer.cut_off()
+        assert a.refused("offences") == 1
+        await peer.connect()
+        with trio.fail_after(5):
+            await peer.cut_off()
+        await until(lambda: not a.mesh._membership._cut_off)
+        await peer.connect()
+        await peer.show()
+        await until(lambda: a.sees_id(str(peer.host.get_id())))
 
 
 async def test_only_so_many_strangers_wait_for_their_cards_at_a_time(hive: Hive) -> None:
