@@ -1,4 +1,4 @@
-"""`make test`'s stages: all run, the last line is a total in pytest's words, a failure or a skip in CI is exit code 1."""
+"""The stages of `make test`: all run, the last line is a total, a failure (in CI a skip too) makes the exit code 1."""
 
 from __future__ import annotations
 

@@ -7,32 +7,24 @@ under the same address.
 
 from __future__ import annotations
 
-import fcntl
 import os
-import pwd
-import random
 import sys
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import psutil
-
-from bzzz_cli.errors import ComponentError, UsageError
+from bzzz_cli.errors import ComponentError
 from bzzz_cli.local import components, config
 from bzzz_cli.local.authority import Authority, token
 from bzzz_cli.local.config import Folders
 from bzzz_cli.local.files import write_json, write_private
 from bzzz_cli.local.issues import load_issues
 from bzzz_cli.local.plan import HIVE, SCRIBE, AgentPlan, HivePlan, LocalOptions
-from bzzz_cli.local.ports import free_ports, kept_port
+from bzzz_cli.local.ports import HivePorts
 from bzzz_cli.local.processes import Command, Supervisor, argv_of
 from bzzz_cli.local.repository import serve_copy
+from bzzz_cli.local.uids import free_uids
 
-RUNNER_UIDS: Final = range(20_000, 60_000)
-"""Drawn at random per hive: two hives of one machine must not share one, for a runner ends all of its UID."""
 LOCAL_POLL_S: Final = 1.0
 LOCAL_BACK_OFF_S: Final = 2.0
 LOCAL_LEASE_S: Final = 30.0
@@ -52,48 +44,11 @@ class RunningHive:
 
 
 @dataclass(frozen=True)
-class _Ports:
-    github: int
-    model: int
-    archive: int
-    scribe: int
-    scribe_mesh: int
-    mesh: tuple[int, ...]
-    replication: tuple[int, ...]
-
-    @classmethod
-    def choose(cls, agents: int, scribe_file: Path) -> _Ports:
-        scribe = kept_port(scribe_file)
-        others = [port for port in free_ports(5 + 2 * agents) if port != scribe]
-        return cls(
-            *others[:3],
-            scribe=scribe,
-            scribe_mesh=others[3],
-            mesh=tuple(others[4 : 4 + agents]),
-            replication=tuple(others[4 + agents : 4 + 2 * agents]),
-        )
-
-
-@dataclass(frozen=True)
 class _Log:
     """An agent's log, once its sidecar is up."""
 
     key: str
     replication_key: str
-
-
-@contextmanager
-def locked(state: Path) -> Generator[None]:
-    """Hold a state folder for this process. Raises UsageError if another local hive runs on it."""
-    state.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (state / "lock").open("w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise UsageError(
-                f"{state}: another local hive runs on this folder; stop it, or give --state"
-            ) from error
-        yield
 
 
 class LocalHive:
@@ -107,7 +62,7 @@ class LocalHive:
         self._folders = folders
         self._supervisor = supervisor
         self._authority = Authority(folders.keys, HIVE)
-        self._ports = _Ports.choose(len(plan.agents), folders.state / "scribe-port")
+        self._ports = HivePorts.choose(len(plan.agents), folders.state / "scribe-port")
 
     async def bring_up(self) -> RunningHive:
         """Start everything; return once all are ready. Raises ComponentError, MissingComponentError, UsageError."""
@@ -349,17 +304,3 @@ def _told(ready: dict[str, Any], name: str, field: str) -> str:
     if not isinstance(value, str):
         raise ComponentError(f"{name}: expected {field} in its ready line, came {sorted(ready)}")
     return value
-
-
-def free_uids(count: int) -> list[int | None]:
-    """Return UIDs that no account has and no process runs under."""
-    used = {entry.pw_uid for entry in pwd.getpwall()} | set(_uids_in_use())
-    return list(random.SystemRandom().sample([uid for uid in RUNNER_UIDS if uid not in used], count))
-
-
-def _uids_in_use() -> Iterator[int]:
-    for process in psutil.process_iter():
-        try:
-            yield process.uids().real
-        except psutil.Error:
-            continue

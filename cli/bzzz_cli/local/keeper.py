@@ -69,7 +69,8 @@ def _pass_signals_to(child: int) -> None:
             return
 
     for number in PASSED_ON:
-        signal.signal(number, pass_on)
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup means it
+            signal.signal(number, pass_on)
 
 
 def _wait_for(child: int) -> int:

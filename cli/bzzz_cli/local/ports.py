@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import socket
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -52,3 +53,29 @@ def _is_free(port: int) -> bool:
         except OSError:
             return False
     return True
+
+
+@dataclass(frozen=True)
+class HivePorts:
+    """The ports of a whole hive."""
+
+    github: int
+    model: int
+    archive: int
+    scribe: int
+    scribe_mesh: int
+    mesh: tuple[int, ...]
+    replication: tuple[int, ...]
+
+    @classmethod
+    def choose(cls, agents: int, scribe_file: Path) -> HivePorts:
+        """Choose them for so many agents; the scribe's is kept in a file. Raises CommandError."""
+        scribe = kept_port(scribe_file)
+        others = [port for port in free_ports(5 + 2 * agents) if port != scribe]
+        return cls(
+            *others[:3],
+            scribe=scribe,
+            scribe_mesh=others[3],
+            mesh=tuple(others[4 : 4 + agents]),
+            replication=tuple(others[4 + agents : 4 + 2 * agents]),
+        )

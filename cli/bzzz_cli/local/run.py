@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, cast
 
@@ -15,7 +17,7 @@ from rich.console import Console
 
 from bzzz_cli.errors import EXIT_FAILED, UsageError
 from bzzz_cli.local.config import Folders
-from bzzz_cli.local.hive import LocalHive, RunningHive, locked
+from bzzz_cli.local.hive import LocalHive, RunningHive
 from bzzz_cli.local.keeper import run_kept
 from bzzz_cli.local.outcome import Account, all_final, exit_code
 from bzzz_cli.local.plan import HIVE, HivePlan, LocalOptions
@@ -42,7 +44,7 @@ def run_local(options: LocalOptions, plan: HivePlan, complain: Callable[[BaseExc
     cannot be used.
     """
     state, temporary = _state_folder(options, plan)
-    with locked(state):
+    with _locked(state):
         # A local GitHub server forgets its issues when it ends; old logs would speak of others of the same number.
         if plan.github_token is None and (state / "agents").exists():
             raise UsageError(f"--state {state}: expected a new folder for a hive on the local GitHub server")
@@ -61,6 +63,20 @@ def run_local(options: LocalOptions, plan: HivePlan, complain: Callable[[BaseExc
             return run_kept(work)
         finally:
             _clean_up(folders, temporary)  # again, for a run that was killed cleaned up nothing
+
+
+@contextmanager
+def _locked(state: Path) -> Generator[None]:
+    """Hold a state folder for this process. Raises UsageError if another local hive runs on it."""
+    state.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (state / "lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise UsageError(
+                f"{state}: another local hive runs on this folder; stop it, or give --state"
+            ) from error
+        yield
 
 
 def _clean_up(folders: Folders, temporary: bool) -> None:

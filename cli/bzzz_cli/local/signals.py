@@ -26,4 +26,5 @@ def cancel_on_signals(scope: trio.CancelScope) -> None:
             return  # stopped already
 
     for number in SIGNALS:
-        signal.signal(number, cancel)
+        if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup means it
+            signal.signal(number, cancel)
