@@ -115,7 +115,9 @@ def _server(processes: Processes, folder: Path) -> Server:
     argv = [sys.executable, "-m", "bzzz_github_server", "--config", str(folder / "config.json")]
     url = processes.start("github", argv).ready["url"]
     headers = {"Authorization": "Bearer token-owner"}
-    return Server(url, folder / "record.jsonl", httpx.Client(base_url=url, headers=headers, timeout=30))
+    return Server(
+        url, folder / "record.jsonl", httpx.Client(base_url=url, headers=headers, timeout=30, trust_env=False)
+    )
 
 
 @asynccontextmanager
