@@ -27,6 +27,7 @@ POINTS: Final[frozenset[str]] = frozenset(
         for moment in ("before_append", "after_append", "after_publish")
     }
     | {f"{moment}:{effect}" for effect in EFFECTS for moment in ("before_write", "after_write")}
+    - {"after_write:claim"}  # the same moment as before_write:show_claim
     | {f"{moment}:{record}" for record in RECORDS for moment in ("before_append", "after_append")}
     | {"after_append:message_received"}
 )

@@ -7,7 +7,7 @@ acts on what its log says and on nothing else; after a kill, opening the journal
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -17,14 +17,19 @@ from bzzz_agent.failpoints import Failpoints
 from bzzz_agent.ids import new_id
 from bzzz_agent.log_client import LogClient, LogError
 from hmmm.base import Model
-from hmmm.discussion import Discussion
+from hmmm.discussion import Discussion, Escalated, Spoken, faults_of
 from hmmm.envelope import SigningKey
+from hmmm.errors import BzzzError
 from hmmm.identity import IssueIdentity
-from hmmm.messages import Message, MetaMessage, Signed, sign_message
+from hmmm.messages import Escalation, Message, MetaMessage, Signed, sign_message
 from hmmm.observer import Entry, LogObserver, LogOwner
 from hmmm.records import MessageReceived, MessageSent, Record, data_of, record_kind_of, signed_of
 
 log = structlog.get_logger("bzzz.agent.journal")
+
+
+class StaleWordError(BzzzError):
+    """What was about to be said is no longer right: something was logged since it was decided. Decide again."""
 
 
 class Journal:
@@ -49,6 +54,7 @@ class Journal:
         self._sent: dict[IssueIdentity, list[Signed]] = {}
         self._facts: dict[IssueIdentity, list[Record]] = {}
         self._seqs: dict[IssueIdentity, list[int]] = {}
+        self._last_at = datetime.min.replace(tzinfo=UTC)
 
     @property
     def discussions(self) -> dict[IssueIdentity, Discussion]:
@@ -125,7 +131,10 @@ class Journal:
         parameters: Model,
         parent: MetaMessage | None = None,
     ) -> Signed:
-        """Compose, sign and append a claimant's word, chained to the one before and to its place in the log."""
+        """Compose, sign and append a claimant's word, chained to the one before and to its place in the log.
+
+        Raises StaleWordError, with nothing appended, when the word would break a rule by now.
+        """
         async with self._lock:
             message = MetaMessage.compose(
                 parent=parent,
@@ -152,16 +161,41 @@ class Journal:
 
     async def _say(self, topic: str, message: Message, issue: IssueIdentity | None) -> Signed:
         signed = sign_message(message, self._key)
+        at = self._moment()
+        self._check(signed, issue, at)
         word = message.query_type if isinstance(message, MetaMessage) else message.type
         data = MessageSent(topic=topic, envelope=signed.envelope.raw.decode())
-        await self._append("message_sent", data.to_object(), issue, signed.digest, word)
+        await self._append("message_sent", data.to_object(), issue, signed.digest, word, at)
         return signed
 
+    def _check(self, signed: Signed, issue: IssueIdentity | None, at: datetime) -> None:
+        """Ask, under the lock, whether a claimant's word still fits: a violation in the log stays there for ever."""
+        state = None if issue is None else self.discussions.get(issue)
+        message, event = signed.message, None
+        if isinstance(message, Escalation):
+            event = Escalated(signed.digest, message)
+        elif isinstance(message, MetaMessage):
+            event = Spoken(signed.digest, message, "claimant")
+        faults = () if state is None or event is None else faults_of(state, event, at)
+        if faults:
+            raise StaleWordError(f"{issue}: {'; '.join(faults)}")
+
+    def _moment(self) -> datetime:
+        """Return the present, never before the last record's: a clock that is set back must not reorder a log."""
+        self._last_at = max(self._now(), self._last_at)
+        return self._last_at
+
     async def _append(
-        self, kind: str, data: dict[str, Any], issue: IssueIdentity | None, record_id: str, point: str
+        self,
+        kind: str,
+        data: dict[str, Any],
+        issue: IssueIdentity | None,
+        record_id: str,
+        point: str,
+        at: datetime | None = None,
     ) -> int:
         self._reach(f"before_append:{point}")
-        record = Record(id=record_id, at=self._now(), kind=kind, issue=issue, data=data)
+        record = Record(id=record_id, at=at or self._moment(), kind=kind, issue=issue, data=data)
         seq = await self.client.append(record.to_object())
         if seq > self._observer.next_seq:
             raise LogError(
@@ -180,6 +214,7 @@ class Journal:
 
     def _remember(self, entry: Entry) -> None:
         record = entry.record
+        self._last_at = max(self._last_at, record.at)
         if entry.refused:
             log.info("record had no effect", seq=entry.seq, kind=record.kind, reason=entry.refused)
         if record.issue is None:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 import structlog
+import trio
 
 from bzzz_agent.claimant import ending, planning, reporting, working
 from bzzz_agent.claimant.case import Case, StoppedError
+from bzzz_agent.journal import StaleWordError
 from hmmm.discussion import (
     CloseRound,
+    Decision,
     Discussion,
     Done,
     Escalate,
@@ -26,39 +29,50 @@ from hmmm.meta import RoundClosed
 
 log = structlog.get_logger("bzzz.agent.chair")
 
+AGAIN_S = 0.05
+"""Pause before deciding again, so that a disagreement with the fold cannot spin."""
+
 
 async def chair(case: Case) -> None:
     """Lead the discussion to its end: a pull request.
 
     Raises StoppedError for every other end, ExecutionError, GitHubError, ClaimLostError.
     """
-    shown = False
     while True:
         state = case.state
-        match decide(state, case.tools.now()):
-            case Propose():
-                await planning.propose(case)
-            case CloseRound(account=account):
-                await _close_round(case, account)
-            case Revise(objections=objections, verdict_text=text):
-                await planning.revise(case, objections, text)
-            case Execute():
-                await _execute(case, state)
-            case Report():
-                await reporting.report(case)
-            case Escalate(reason=reason):
-                await ending.escalate(case, reason)
-            case GiveUp(reason=reason):
-                raise StoppedError(
-                    "abandoned" if state.verdict == "abandon" else "released", reason, failed=True
-                )
-            case Wait(until=until):
-                if state.phase is Phase.ESCALATED and not shown:
-                    await ending.show_escalation(case)
-                    shown = True
-                await _wait(case, state, until)
-            case Done():
-                return
+        decision = decide(state, case.tools.now())
+        if isinstance(decision, Done):
+            return
+        try:
+            await _do(case, state, decision)
+        except StaleWordError as stale:
+            log.info("decides again", issue=str(case.issue), reason=str(stale))
+            await trio.sleep(AGAIN_S)
+
+
+async def _do(case: Case, state: Discussion, decision: Decision) -> None:
+    match decision:
+        case Propose():
+            await planning.propose(case)
+        case CloseRound(account=account):
+            await _close_round(case, account)
+        case Revise(objections=objections, verdict_text=text):
+            await planning.revise(case, objections, text)
+        case Execute():
+            await _execute(case, state)
+        case Report():
+            await reporting.report(case)
+        case Escalate(reason=reason):
+            await ending.escalate(case, reason)
+        case GiveUp(reason=reason):
+            abandoned = state.verdict == "abandon"
+            raise StoppedError("abandoned" if abandoned else "released", reason, failed=not abandoned)
+        case Wait(until=until):
+            if state.phase is Phase.ESCALATED and case.claim.record.state != "parked":
+                await ending.show_escalation(case)
+            await _wait(case, state, until)
+        case Done():
+            pass
 
 
 async def _close_round(case: Case, account: RoundClosed) -> None:

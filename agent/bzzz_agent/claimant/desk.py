@@ -13,7 +13,7 @@ from typing import TypeVar, cast
 import structlog
 import trio
 
-from bzzz_agent.claimant import ending, reporting
+from bzzz_agent.claimant import ending, planning, reporting
 from bzzz_agent.claimant.case import Case, StoppedError, Tools
 from bzzz_agent.claimant.chair import chair
 from bzzz_agent.claimant.table import Table
@@ -71,8 +71,10 @@ class Desk:
         tools = self.tools
         await tools.journal.note(ClaimIntended(nonce=nonce), hint)
         tools.failpoints.reach("before_write:claim")
-        result = await repo.acquire(facts, nonce=nonce)
-        tools.failpoints.reach("after_write:claim")
+        result = await repo.acquire(
+            facts, nonce=nonce, before_show=lambda: tools.failpoints.reach("before_write:show_claim")
+        )
+        tools.failpoints.reach("after_write:show_claim")
         if isinstance(result, Refusal):
             tools.metrics.claims.labels(result.reason).inc()
             await tools.journal.note(ClaimRefused(nonce=nonce, reason=result.reason), hint)
@@ -188,10 +190,10 @@ class Desk:
             stop = StoppedError("taken_over", str(_first(group, ClaimLostError)), failed=False)
         except* (ExecutionError, GitHubError) as group:
             stop = StoppedError("released", str(_first(group, BzzzError)), failed=True)
+        state = case.state
         if (
-            stop is None and case.state.phase is Phase.ABANDONED
+            stop is None and state.phase is Phase.ABANDONED
         ):  # closed by an earlier life that could not release
-            state = case.state
             stop = StoppedError(state.outcome or "released", state.reason, failed=state.closed_as_failure)
         if stop is not None:
             final = stop
@@ -205,6 +207,8 @@ class Desk:
             nursery.start_soon(self._keep, case)
             await self._reopen(case)
             await self._lead(case)
+            if case.state.phase is Phase.CLOSED:
+                await self._patiently(lambda: reporting.settle(case))
             nursery.cancel_scope.cancel()
 
     async def _lead(self, case: Case) -> None:
@@ -216,9 +220,13 @@ class Desk:
                 await trio.sleep(max(RETRY_S, later.delay_s))
 
     async def _reopen(self, case: Case) -> None:
-        """A claimant that restarts opens its round again with a full window (architecture §6)."""
+        """A claimant that restarts calls its reviewers back and opens its round again with a full window (§6)."""
         state = case.state
-        if state.plan is not None and state.closing is None and state.phase is Phase.LISTENING:
+        if state.plan is None or state.phase not in {Phase.LISTENING, Phase.REVISING}:
+            return
+        await Table(case).call()
+        await planning.gather(case, frozenset({*state.plan.reviewers, *state.participants}))
+        if state.phase is Phase.LISTENING and state.closing is None:
             await case.tools.journal.note(RoundReopened(round=state.round), case.issue)
 
     async def _keep(self, case: Case) -> None:

@@ -69,11 +69,17 @@ async def announce(case: Case) -> tuple[str, ...]:
         **tools.voice.issue_header(issue), plan_id=new_id(), reviewers=names, claim_sha=case.claim.sha
     )
     await tools.voice.announce(claimed, issue)
+    await gather(case, frozenset(names))
+    return names
+
+
+async def gather(case: Case, names: frozenset[str]) -> None:
+    """Wait until these nodes listen on the issue's topic, at most five seconds (architecture §6.1)."""
+    tools, issue = case.tools, case.issue
     peers = [c.peer_id for c in tools.inbox.roster.members(tools.now()) if c.node_id in names]
     there = await tools.mesh.wait_for_members(issue_topic(issue.number), peers, PRESENCE_S)
     if len(there) < len(names):
-        log.info("not all reviewers are here", issue=str(issue), named=names, present=len(there))
-    return names
+        log.info("not everybody is here", issue=str(issue), named=sorted(names), present=len(there))
 
 
 async def footprint(case: Case, plan: Plan, digest: str) -> None:

@@ -37,11 +37,15 @@ async def report(case: Case) -> None:
     finished, sealed = await _seal(case)
     statement = await _statement(case, finished, sealed)
     opened = await _open(case, sealed, statement)
-    tools = case.tools
     closed = DiscussionClosed(outcome="pull_request", pull_request=opened.url)
-    await tools.voice.chair(case.issue, f"Pull request {opened.url}", closed)
+    await case.tools.voice.chair(case.issue, f"Pull request {opened.url}", closed)
+
+
+async def settle(case: Case) -> None:
+    """Settle the claim of a closed discussion and announce the result. Safe to repeat after a kill."""
+    tools, url = case.tools, case.state.pull_request
     tools.failpoints.reach("before_write:done")
-    case.claim = await case.repo.done(case.claim, f"pull request {opened.url}")
+    case.claim = await case.repo.done(case.claim, f"pull request {url}")
     tools.failpoints.reach("after_write:done")
     await tell(tools, case.issue)
 
@@ -49,6 +53,9 @@ async def report(case: Case) -> None:
 async def tell(tools: Tools, issue: IssueIdentity) -> None:
     """Announce the result and settle the issue in the log; also for a life that was killed just before."""
     state = tools.journal.discussions[issue]
+    if not state.ended:
+        closed = DiscussionClosed(outcome="pull_request", pull_request=state.pull_request)
+        await tools.voice.chair(issue, f"Pull request {state.pull_request}", closed)
     sealed = find(tools.journal, issue, EvidenceSealed)
     result = TaskResult(
         **tools.voice.issue_header(issue),
@@ -58,9 +65,6 @@ async def tell(tools: Tools, issue: IssueIdentity) -> None:
         log_key=tools.inbox.roster.own.log_key,
         log_length=tools.journal.length,
     )
-    if not state.ended:
-        closed = DiscussionClosed(outcome="pull_request", pull_request=state.pull_request)
-        await tools.voice.chair(issue, f"Pull request {state.pull_request}", closed)
     await tools.voice.announce(result, issue)
     await tools.journal.note(Released(outcome="pull_request", reason=state.pull_request or ""), issue)
     tools.metrics.outcomes.labels("pull_request").inc()

@@ -20,8 +20,8 @@ from hmmm.records import SafeguardBit
 log = structlog.get_logger("bzzz.agent.table")
 
 REPEAT_S = 2.0
-"""How often the open round is repeated; "every few seconds" (architecture §5). With 10 % loss and a window of 30 s
-the chance that a reviewer never hears the plan is below 1e-14."""
+"""How often the open round is repeated, or four times a window if that is shorter; "every few seconds" (architecture
+§5). With 10 % loss and a window of 30 s the chance that a reviewer never hears the plan is below 1e-14."""
 
 RECORDED = frozenset(
     {
@@ -89,10 +89,17 @@ class Table:
     async def repeat(self) -> None:
         """Say the open round again, every few seconds, for whoever did not hear it."""
         while True:
-            await trio.sleep(REPEAT_S)
+            await trio.sleep(min(REPEAT_S, self.case.state.limits.window_s / 4))
             state = self.case.state
             if state.phase in {Phase.LISTENING, Phase.EXECUTING} and state.plan is not None:
                 await self._repeat_round(state)
+
+    async def call(self) -> None:
+        """Announce the claim again: reviewers that do not follow the discussion come to its topic."""
+        case = self.case
+        for signed in case.tools.journal.sent(case.issue):
+            if isinstance(signed.message, TaskClaimed):
+                await case.tools.voice.repeat(signed, HIVE_TOPIC)
 
     async def _repeat_round(self, state: Discussion) -> None:
         case = self.case
@@ -100,17 +107,12 @@ class Table:
         closing = state.closing
         if closing is not None and closing.expected <= closing.countersigned:
             return
-        wanted = {state.plan.digest} if state.plan is not None and closing is None else set[str]()
-        if closing is not None:
-            wanted.add(closing.digest)
+        wanted = {closing.digest} if closing is not None else _plan_digest(state)
         for signed in case.tools.journal.sent(case.issue):
             if signed.digest in wanted:
                 await case.tools.voice.repeat(signed, topic)
-            elif isinstance(signed.message, TaskClaimed) and closing is None:
-                await case.tools.voice.repeat(
-                    signed, HIVE_TOPIC
-                )  # a reviewer that restarted comes back by it
         if closing is None and state.plan is not None:
+            await self.call()
             await case.tools.voice.hint(topic, self._status(state, state.plan.digest))
 
     def _status(self, state: Discussion, plan_digest: str) -> Message:
@@ -130,3 +132,7 @@ class Table:
         )
         header = self.case.tools.voice.issue_header(self.case.issue)
         return MetaMessage.compose(parent=None, text="", parameters=status, **header)
+
+
+def _plan_digest(state: Discussion) -> set[str]:
+    return set() if state.plan is None else {state.plan.digest}

@@ -41,8 +41,8 @@ async def work(case: Case) -> None:
         tree_sha=executed.tree_sha,
         patch_digest=patch_digest(executed.patch),
         tests=TestRun(outcome=tests.outcome, exit_code=tests.exit_code, seconds=tests.seconds),
-        files=executed.files[:40],
-        notes=executed.notes[:2000],
+        files=executed.files[:20],
+        notes=executed.notes[:1000],
     )
     await case.tools.voice.chair(case.issue, f"Committed {head}; tests {tests.outcome}.", finished)
 

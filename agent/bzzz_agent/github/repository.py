@@ -139,8 +139,17 @@ class GitHubRepository:
 
     # The claim
 
-    async def acquire(self, issue: IssueFacts, *, nonce: str, above_epoch: int = 0) -> Claim | Refusal:
+    async def acquire(
+        self,
+        issue: IssueFacts,
+        *,
+        nonce: str,
+        above_epoch: int = 0,
+        before_show: Callable[[], None] = lambda: None,
+    ) -> Claim | Refusal:
         """Claim an issue: the ref first, then a look at the issue as it is now, then assignee and label.
+
+        `before_show` is called between the two, where half of it is true: a test may end the process there.
 
         An issue whose claimants were lost too often is handed to a human here and refused as `exhausted`. Where
         a human closed, took or edited the issue in between, the claim is given back and refused as `interfered`.
@@ -155,6 +164,7 @@ class GitHubRepository:
         if reason is not None or now is None:
             await self.release(result, f"{reason} by a human", failed=False)
             return Refusal("interfered", result.tip, detail=str(reason))
+        before_show()
         await self._visible.show(now, result.record)
         return result
 

@@ -159,7 +159,7 @@ class Seat:
         if findings:
             return
         named = self.reviewer.voice.node_id in proposed.reviewers
-        if not named:
+        if not named and not self._objected():
             return  # slots are for the named; others speak only where a rule finds something
         if self.reviewer.judge is None:
             await self._answer(
@@ -167,6 +167,11 @@ class Seat:
             )
             return
         await self._ask_model(digest, message, proposed, self.reviewer.judge)
+
+    def _objected(self) -> bool:
+        """Whether this agent objected to an earlier plan: then it owes the new one an answer (§6.3)."""
+        words = (signed.message for signed in self.reviewer.voice.journal.sent(self.issue))
+        return any(isinstance(word, MetaMessage) and word.query_type == "objection" for word in words)
 
     async def _ask_model(
         self, digest: str, message: MetaMessage, proposed: PlanProposed, judge: Judge

@@ -21,7 +21,7 @@ from bzzz_cli.local.plan import HivePlan
 from bzzz_cli.local.report import PullRequestReport, gather
 from bzzz_cli.local.status import ScribeClient, State, StatusError
 
-EVIDENCE_S: Final = 15.0
+EVIDENCE_S: Final = 60.0
 """How long an agent may take, once its pull request is there, to settle its claim and close the discussion."""
 LOCAL_LOOK_S: Final = 1.0
 GITHUB_LOOK_S: Final = 15.0
