@@ -57,7 +57,11 @@ def _rows(views: list[Json], issues: int, loss: tuple[int, int]) -> Iterator[Row
     pulls = {view["number"] for view in views if view["pullRequest"]}
     lost, came = loss
     story = f"window {WINDOW_S:g} s, {AGENTS} agents; {lost} of {came} messages thrown away"
-    yield Row("rounds completed", _percent(len(closed), opened), "%", at_least(100), note=story)
+    rest = [view for view in views if view["round"] > len(view["rounds"])]
+    detail = {"notCompleted": rest}
+    yield Row(
+        "rounds completed", _percent(len(closed), opened), "%", at_least(100), note=story, detail=detail
+    )
     yield Row("named reviewers' answers weighed", _percent(named - silent, named), "%", note=f"of {named}")
     yield Row("accounts countersigned", _percent(signed, expected), "%", note=f"of {expected}")
     yield Row("issues with a pull request", _percent(len(pulls), issues), "%", note=f"of {issues}")
