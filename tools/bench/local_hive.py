@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 import httpx
 
+from bzzz_cli.local import linux
 from tools.bench.rows import Context
 
 Json = dict[str, Any]
@@ -104,6 +105,7 @@ def running(
             stderr=log,
             env=_environment(),
             start_new_session=True,
+            preexec_fn=lambda: linux.die_with_parent(signal.SIGTERM),
         )
     try:
         wait_for(lambda: _is_up(process, state, names, folder / "hive.log"), UP_S, "the hive is up")

@@ -68,7 +68,8 @@ class Row:
     def to_object(self) -> dict[str, Any]:
         """Return the row for the JSON."""
         promise = None if self.promise is None else asdict(self.promise)
-        fields = {"name": self.name, "figure": self.figure, "unit": self.unit, "note": self.note}
+        figure = None if math.isnan(self.figure) else self.figure  # JSON knows no nan
+        fields = {"name": self.name, "figure": figure, "unit": self.unit, "note": self.note}
         beside = {"promise": promise, "peers": self.peers, "ratios": self.ratios, "verdict": self.verdict}
         return fields | beside | {"detail": self.detail}
 
