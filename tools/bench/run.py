@@ -4,8 +4,9 @@
     python -m tools.bench.run mesh append      some of them
     BENCH_SCALE=5 python -m tools.bench.run    more repetitions
 
-Prints a table and writes build/bench/results.json. A figure that falls short is said and is no failure; the exit code
-is 1 only if something broke: a bench that could not be run, an issue claimed twice, a record lost.
+Prints a table and writes build/bench/results.json, and the table as results.md. A figure that falls short is said and
+is no failure; the exit code is 1 only if something broke: a bench that could not be run, an issue claimed twice, a
+record lost.
 """
 
 from __future__ import annotations
@@ -26,9 +27,9 @@ from typing import Any
 
 import structlog
 from rich.console import Console
-from rich.table import Table
 
 from tools.bench.rows import BrokenError, Context, Row, plain
+from tools.bench.table import markdown, rich_table
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "build" / "bench"
@@ -137,34 +138,10 @@ def _sockets(folder: str, names: list[str]) -> set[str]:
 
 
 def _print(rows: dict[str, list[Row]], outcomes: dict[str, dict[str, Any]]) -> None:
-    table = Table(title="Bzzz & HMMM in numbers", title_justify="left")
-    for column in ("bench", "what"):
-        table.add_column(column)
-    table.add_column("figure", justify="right", no_wrap=True)
-    table.add_column("unit", no_wrap=True)
-    table.add_column("promise", justify="right", no_wrap=True)
-    table.add_column("peer", justify="right")
-    table.add_column("ratio", justify="right", no_wrap=True)
-    table.add_column("verdict")
-    for name, measured in rows.items():
-        for index, row in enumerate(measured):
-            table.add_row(
-                name if index == 0 else "",
-                row.name + (f"\n  [dim]{row.note}[/dim]" if row.note else ""),
-                plain(row.figure),
-                row.unit,
-                "" if row.promise is None else str(row.promise),
-                "\n".join(f"{peer} {plain(figure)}" for peer, figure in row.peers.items()),
-                "\n".join(f"{ratio:.2f}×" for ratio in row.ratios),
-                row.verdict,
-            )
-        broken = outcomes[name]["broken"]
-        if broken:
-            table.add_row(name, f"[bold red]BROKEN[/bold red] {broken}")
-        table.add_section()
     console = Console() if sys.stdout.isatty() else Console(width=150)
-    console.print(table)
-    console.print(f"written to {(RESULTS / 'results.json').relative_to(ROOT)}")
+    console.print(rich_table(rows, {name: outcome["broken"] for name, outcome in outcomes.items()}))
+    (RESULTS / "results.md").write_text(markdown(rows))
+    console.print(f"written to {(RESULTS / 'results.json').relative_to(ROOT)} and results.md beside it")
 
 
 if __name__ == "__main__":
