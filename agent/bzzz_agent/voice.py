@@ -68,11 +68,11 @@ class Voice:
         """Log and publish a claimant's word on the issue's topic."""
         topic = issue_topic(issue.number)
         signed = await self.journal.say_as_claimant(topic, issue, text, parameters, parent)
-        await self.mesh.publish(topic, signed.envelope.raw)
-        if isinstance(signed.message, MetaMessage):
-            self.failpoints.reach(f"after_publish:{signed.message.query_type}")
+        await self.repeat(signed, topic)
         return signed
 
     async def repeat(self, signed: Signed, topic: str) -> None:
-        """Publish the same envelope again; its digest makes that harmless."""
+        """Publish an envelope that the log holds; again does no harm, its digest says that it is the same."""
         await self.mesh.publish(topic, signed.envelope.raw)
+        if isinstance(signed.message, MetaMessage):
+            self.failpoints.reach(f"after_publish:{signed.message.query_type}")

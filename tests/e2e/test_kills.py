@@ -64,7 +64,7 @@ def test_random_kills_of_agents_logs_and_archive_double_nothing(hive_of: Callabl
         [agent("edit", replicas=3, window="2s")],
         [issue(f"Mend {n}", f"touch: src/{n}.py", "sleep: 1") for n in range(1, 5)],
     ).start()
-    eventually(lambda: "agent/edit-0" in hive.pids(), within=60, what="the agents run")
+    eventually(lambda: len(hive.discussions()) > 0, within=90, what="the hive is up and at work")
     victims = [f"{kind}/edit-{n}" for kind in ("agent", "agent", "log") for n in range(3)] + [
         "archive",
         "scribe",

@@ -19,7 +19,7 @@ from hmmm.discussion import Discussion
 from hmmm.errors import LocalProtocolError
 from hmmm.evidence.statement import make_statement, read_statement, sign_statement
 from hmmm.identity import IssueIdentity
-from hmmm.messages import TaskResult
+from hmmm.messages import TaskResult, issue_topic
 from hmmm.meta import DiscussionClosed, ExecutionFinished
 from hmmm.pr_body import Report, render_pr_body
 from hmmm.records import EffectIntended, EvidenceSealed, PullRequestOpened, Released, data_of
@@ -44,6 +44,11 @@ async def report(case: Case) -> None:
 async def settle(case: Case) -> None:
     """Settle the claim of a closed discussion and announce the result. Safe to repeat after a kill."""
     tools, url = case.tools, case.state.pull_request
+    for signed in tools.journal.sent(case.issue)[
+        -1:
+    ]:  # an earlier life may have logged its last word and not said it
+        if signed.digest == case.state.last_claimant_digest:
+            await tools.voice.repeat(signed, issue_topic(case.issue.number))
     tools.failpoints.reach("before_write:done")
     case.claim = await case.repo.done(case.claim, f"pull request {url}")
     tools.failpoints.reach("after_write:done")
