@@ -62,7 +62,7 @@ def test_a_github_that_loses_answers_lags_and_fails_doubles_nothing(hive_of: Cal
 
     eventually(settled, within=300, what="three issues are closed")
     if hive.running().poll() is None:
-        bitten = sum(rule["bit"] for rule in httpx.get(url, headers=headers).json()["rules"])
+        bitten = sum(rule["bitten"] for rule in httpx.get(url, headers=headers).json()["rules"])
         assert bitten > 0
         httpx.put(url, json={"seed": 7, "rules": []}, headers=headers)
     issues = hive.check_all(hive.wait(120))
