@@ -132,13 +132,14 @@ class MembersPubsub(Pubsub):
 
     async def _open(self, peer: ID) -> None:
         stream = await self.host.new_stream(peer, list(self.protocols))
-        hello = self.get_hello_packet()
-        await stream.write(encode_varint_prefixed(hello.SerializeToString()))
         if not self._membership.is_admitted(peer):
             await stream.reset()
             return
         self._gossip.add_peer(peer, stream.get_protocol())
         queue = RpcQueue(self._settings.gossip.outbound_queue, self._settings.gossip.max_rpc_bytes)
+        # greeting and listing in one step: stock greets, waits for it to be sent and then lists the peer; a topic
+        # joined meanwhile is in neither the greeting nor an announcement, and the peer never hears of it
+        queue.push(self.get_hello_packet(), priority=True)
         self.peers[peer] = stream
         self.peer_queues[peer] = queue
         self._background.start(self._send_queued, peer, stream, queue)

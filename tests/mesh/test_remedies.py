@@ -101,3 +101,23 @@ async def test_only_so_many_strangers_wait_for_their_cards_at_a_time(hive: Hive)
 async def test_announced_addresses_are_what_others_are_told(hive: Hive) -> None:
     async with hive.node(0, announce=("/dns4/bzzz-0.bzzz/tcp/4001",)) as a:
         assert a.mesh.addresses == (f"/dns4/bzzz-0.bzzz/tcp/4001/p2p/{a.mesh.peer_id}",)
+
+
+async def test_a_subscription_made_while_a_peer_is_just_being_connected_is_not_missed(hive: Hive) -> None:
+    """Stock greets with its topics, waits, and only then lists the peer: a topic joined meanwhile is never told."""
+    topics = [f"topic {number}" for number in range(300)]
+    async with hive.node(0) as a, hive.node(1) as b, trio.open_nursery() as nursery:
+
+        async def listen(number: int) -> None:
+            await b.mesh._membership.changed.wait()
+            for _ in range(number):  # each a step later than the one before, across all of the greeting
+                await trio.lowlevel.checkpoint()
+            async with b.mesh.subscribe(topics[number]):
+                await trio.sleep_forever()
+
+        for number in range(len(topics)):
+            nursery.start_soon(listen, number)
+        await b.mesh.connect(a.mesh.peer_id, a.mesh.addresses)
+        await until(lambda: a.sees(b))
+        await until(lambda: a.status(b).topics == set(topics), 5)
+        nursery.cancel_scope.cancel()
