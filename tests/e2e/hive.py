@@ -88,8 +88,9 @@ class Hive:
     folder: Path
     manifests: list[dict[str, Any]]
     issues: list[dict[str, Any]]
-    arguments: list[str] = field(default_factory=list)
     process: subprocess.Popen[bytes] | None = None
+    files: dict[str, str] = field(default_factory=lambda: dict(FILES))
+    """The repository's content."""
 
     @property
     def state(self) -> Path:
@@ -106,7 +107,7 @@ class Hive:
     def start(self, *arguments: str, once: bool = True) -> Hive:
         """Start it; with `once` it ends by itself and leaves a report."""
         repo = self.folder / "checkout"
-        _make_repository(repo)
+        _make_repository(repo, self.files)
         manifest, issues = self.folder / "hiveagent.yaml", self.folder / "issues.yaml"
         manifest.write_text("---\n".join(yaml.safe_dump(m) for m in self.manifests))
         issues.write_text(yaml.safe_dump(self.issues))
@@ -273,10 +274,10 @@ def number_of(entry: dict[str, Any]) -> int:
     return int(entry["pullRequest"].rsplit("/", 1)[1])
 
 
-def _make_repository(folder: Path) -> None:
+def _make_repository(folder: Path, files: dict[str, str]) -> None:
     if folder.exists():
         return
-    for name, text in FILES.items():
+    for name, text in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)

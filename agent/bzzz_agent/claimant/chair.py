@@ -9,6 +9,7 @@ import trio
 
 from bzzz_agent.claimant import ending, planning, reporting, working
 from bzzz_agent.claimant.case import Case, StoppedError
+from bzzz_agent.execution import PlanFailedError
 from bzzz_agent.journal import StaleWordError
 from hmmm.discussion import (
     CloseRound,
@@ -18,6 +19,7 @@ from hmmm.discussion import (
     Escalate,
     Execute,
     GiveUp,
+    ObjectionState,
     Phase,
     Propose,
     Report,
@@ -57,7 +59,7 @@ async def _do(case: Case, state: Discussion, decision: Decision) -> None:
         case CloseRound(account=account):
             await _close_round(case, account)
         case Revise(objections=objections, verdict_text=text):
-            await planning.revise(case, objections, text)
+            await _revise(case, objections, text)
         case Execute():
             await _execute(case, state)
         case Report():
@@ -73,6 +75,14 @@ async def _do(case: Case, state: Discussion, decision: Decision) -> None:
             await _wait(case, state, until)
         case Done():
             pass
+
+
+async def _revise(case: Case, objections: tuple[ObjectionState, ...], verdict_text: str) -> None:
+    """Make the next plan; where none can be made that meets the objections, that is a human's question (§6.3)."""
+    try:
+        await planning.revise(case, objections, verdict_text)
+    except PlanFailedError as error:
+        await ending.escalate(case, f"no plan meets the objections: {error}")
 
 
 async def _close_round(case: Case, account: RoundClosed) -> None:

@@ -1,0 +1,55 @@
+"""What the hive cannot settle is stated on the issue and left for a human."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import httpx
+import pytest
+
+from tests.e2e.hive import Hive, agent, issue
+from tests.support.processes import eventually
+
+pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
+
+
+def test_an_objection_that_no_plan_can_meet_escalates_and_parks_the_issue(
+    hive_of: Callable[..., Hive],
+) -> None:
+    stubborn = agent(
+        "edit",
+        capabilities={"tools": ["edit"]},
+        execution={"plan": "command", "planCommand": ["python3", "plan.py"]},
+    )
+    guard = agent(
+        "guard", execution={"limits": {"protectedPaths": ["src/**"]}}, capabilities={"tools": ["none"]}
+    )
+    hive = hive_of([stubborn, guard], [issue("Mend a", "touch: src/a.py", labels=("bzzz", "tool:edit"))])
+    hive.files["plan.py"] = (
+        'print(\'{"summary": "as ever", "footprint": ["src/a.py"], "tests": ["check.py"]}\')\n'
+    )
+    hive.start(once=False)
+    escalated = hive.wait_phase(1, "Escalated", within=120)
+    assert "no plan meets the objections" in escalated["reason"]
+    assert escalated["objections"][0]["nodeId"] == "guard-0"
+    assert escalated["pullRequest"] is None
+    comments = _wait_for_comment(hive, 1)
+    assert "needs a human's decision" in comments[0]
+    assert "protected paths: src/a.py" in comments[0].replace("\\", "")
+    assert hive.interrupt() in {0, 130}
+
+
+def test_after_three_failures_an_issue_is_left_to_a_human(hive_of: Callable[..., Hive]) -> None:
+    hive = hive_of(
+        [agent("edit", replicas=2, reviewers=1)], [issue("Cannot be done", "fail: the attic is locked")]
+    )
+    issues = hive.check_all(hive.start().wait(300))
+    assert issues[1]["outcome"] == "needs_human"
+    assert issues[1]["epoch"] == 3
+    assert "the attic is locked" in issues[1]["reason"]
+
+
+def _wait_for_comment(hive: Hive, number: int) -> list[str]:
+    url = f"http://127.0.0.1:{hive.config('github')['port']}/repos/acme/attic/issues/{number}/comments"
+    found = eventually(lambda: httpx.get(url).json(), within=30, what="a comment on the issue")
+    return [comment["body"] for comment in found or []]
