@@ -7,11 +7,12 @@ from datetime import timedelta
 
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
 from bzzz_crds import HiveAgentSpec, ManifestError, MetaDiscussion, load_manifests
 from bzzz_crds.values import format_duration, parse_duration
 from bzzz_crds.yaml_documents import MAX_BYTES
-from hypothesis import given
-from hypothesis import strategies as st
 
 GOOD = """
 apiVersion: bzzz.dev/v1alpha1
