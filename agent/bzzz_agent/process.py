@@ -29,14 +29,13 @@ from bzzz_agent.hive import HiveView
 from bzzz_agent.inbox import Inbox
 from bzzz_agent.journal import Journal
 from bzzz_agent.log_client import LogClient
-from bzzz_agent.members import Watcher, bootstrap_of, read_members
 from bzzz_agent.metrics import AgentMetrics
 from bzzz_agent.reasoning.model import ModelSettings, ReasoningModel
 from bzzz_agent.reasoning.reviewer import ModelJudge
 from bzzz_agent.review.reviewer import Reviewer, ReviewerSettings
 from bzzz_agent.settings import AgentSettings, SettingsError, read_secret
 from bzzz_agent.voice import Voice
-from bzzz_mesh import Mesh, MeshSettings, join
+from bzzz_mesh import Directory, Mesh, MeshSettings, join, read_members
 from hmmm.claims import BackOff
 from hmmm.eligibility import EligibilityRules
 from hmmm.envelope import SigningKey
@@ -96,14 +95,14 @@ class Agent:
     herald: Herald
     desk: Desk
     discoveries: tuple[Discovery, ...]
-    watcher: Watcher
+    directory: Directory
     metrics_port: int
 
     async def run(self) -> None:
         """Listen, speak, review and work, for ever."""
         async with trio.open_nursery() as nursery:
             await nursery.start(self._listen)
-            nursery.start_soon(self.watcher.run)
+            nursery.start_soon(self.directory.run)
             nursery.start_soon(self.herald.run)
             ready = {
                 "ready": True,
@@ -129,8 +128,9 @@ class Agent:
                 if heard is None or heard.card.node_id == self.settings.node_id:
                     continue
                 message = heard.signed.message
-                if isinstance(message, Capabilities) and not self.hive.knows(message.node_id):
-                    self.herald.asked = True
+                if isinstance(message, Capabilities):
+                    self.herald.asked |= not self.hive.knows(message.node_id)
+                    await self.directory.reach(heard.card.peer_id, message.addresses)
                 self.hive.hear(message)
                 if isinstance(message, TaskClaimed) and followers.available_tokens > 0:
                     nursery.start_soon(self._follow, message, followers)
@@ -149,6 +149,7 @@ async def assemble(settings: AgentSettings) -> AsyncGenerator[Agent]:
     registry = CollectorRegistry()
     metrics = AgentMetrics(registry)
     settings.state_dir.mkdir(parents=True, exist_ok=True)
+    read_members(settings.members_file)  # a list that cannot be read is said now, not later
     seed = bytes.fromhex(read_secret(settings.mesh_seed_file))
     key = SigningKey.mesh(seed)
     roster = Roster(settings.hive, bytes.fromhex(settings.hive_key), settings.card_file.read_bytes())
@@ -184,9 +185,9 @@ async def assemble(settings: AgentSettings) -> AsyncGenerator[Agent]:
             metrics,
         )
         discoveries = tuple(_discovery(settings, repo, desk, hive, voice, herald) for repo in repos.values())
-        watcher = Watcher(mesh, settings.members_file, settings.revocations_file)
+        directory = Directory(mesh, settings.members_file, settings.revocations_file)
         port = _serve_metrics(settings, registry, stack)
-        yield Agent(settings, mesh, inbox, hive, reviewer, herald, desk, discoveries, watcher, port)
+        yield Agent(settings, mesh, inbox, hive, reviewer, herald, desk, discoveries, directory, port)
 
 
 @dataclass(frozen=True)
@@ -256,7 +257,6 @@ async def _join(
     mesh_settings = MeshSettings(
         seed=seed,
         listen=settings.listen,
-        bootstrap=bootstrap_of(read_members(settings.members_file)),
         announce=settings.announce,
     )
     async with join(mesh_settings, roster, registry) as mesh:

@@ -11,6 +11,7 @@
 What it promises, what it does not, and the reason of each setting: docs/mesh.md.
 """
 
+from bzzz_mesh.directory import Directory, DirectoryError, Member, Members, read_members
 from bzzz_mesh.errors import (
     AddressError,
     ClosedMeshError,
@@ -26,9 +27,13 @@ from bzzz_mesh.subscriptions import Received, Subscription
 __all__ = [
     "AddressError",
     "ClosedMeshError",
+    "Directory",
+    "DirectoryError",
     "GossipSettings",
     "LimitSettings",
     "ListenError",
+    "Member",
+    "Members",
     "Mesh",
     "MeshError",
     "MeshSettings",
@@ -39,4 +44,5 @@ __all__ = [
     "TimeoutSettings",
     "TopicError",
     "join",
+    "read_members",
 ]

@@ -12,7 +12,7 @@ import structlog
 import trio
 from prometheus_client import CollectorRegistry
 
-from bzzz_mesh import Mesh, MeshSettings, join
+from bzzz_mesh import Directory, Mesh, MeshSettings, join, read_members
 from bzzz_scribe.api import Api
 from bzzz_scribe.archive import ArchiveClient
 from bzzz_scribe.bundles import BundleMaker
@@ -27,7 +27,6 @@ from bzzz_scribe.settings import (
     ScribeSettings,
     load_settings,
     read_file,
-    read_members,
     read_secret,
     read_seed,
 )
@@ -78,7 +77,8 @@ async def run(settings: ScribeSettings) -> None:
         await keeper.restore()
         mesh_settings = MeshSettings(seed=seed, listen=settings.listen, announce=settings.announce)
         async with join(mesh_settings, roster, registry) as mesh:
-            watcher = Watcher(mesh, roster, SigningKey.mesh(seed), keeper, metrics, _now)
+            directory = Directory(mesh, settings.members_file, settings.revocations_file, owners.set_members)
+            watcher = Watcher(mesh, directory, roster, SigningKey.mesh(seed), keeper, metrics, _now)
             await _serve(settings, keeper, Follower(archive, keeper), watcher, server, mesh)
     finally:
         with trio.move_on_after(LAST_WRITE_S, shield=True):
@@ -99,15 +99,11 @@ async def _serve(
         await nursery.start(_until_signal, stop)
         nursery.start_soon(keeper.outbox.run)
         nursery.start_soon(follower.run)
-        nursery.start_soon(_watch, watcher, settings)
+        nursery.start_soon(watcher.run)
         nursery.start_soon(_announce_ready, server, mesh, settings)
         nursery.start_soon(_end_streams, keeper, stop)
         await server.run(stop)
         nursery.cancel_scope.cancel()
-
-
-async def _watch(watcher: Watcher, settings: ScribeSettings) -> None:
-    await watcher.run(members_file=settings.members_file, revocations_file=settings.revocations_file)
 
 
 async def _announce_ready(server: HttpServer, mesh: Mesh, settings: ScribeSettings) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Final
 
-from bzzz_scribe.settings import Member
+from bzzz_mesh import Member
 from hmmm.errors import CardRefusedError, RemoteProtocolError
 from hmmm.membership import MembershipCard, judge_card, read_card
 from hmmm.observer import LogOwner

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
 from bzzz_scribe.errors import SettingsError
@@ -66,31 +66,10 @@ class ScribeSettings(Settings):
     """The hive's repositories; discussions about others are foreign and not shown. Empty: all are shown."""
 
 
-class Member(BaseModel):
-    """A member of the hive and where it may be dialled."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=to_camel, populate_by_name=True)
-
-    node_id: NodeId
-    peer_id: str = Field(min_length=1, max_length=64)
-    addresses: tuple[Annotated[str, Field(max_length=300)], ...] = Field(default=(), max_length=16)
-
-
-_MEMBERS = TypeAdapter(Annotated[tuple[Member, ...], Field(max_length=4096)])
-
-
 def load_settings(path: Path) -> ScribeSettings:
     """Read the configuration. Raises SettingsError, naming the file and the field."""
     try:
         return ScribeSettings.model_validate_json(read_file(path, "the configuration"))
-    except ValidationError as error:
-        raise SettingsError(f"{path}: {first_problem(error)}") from error
-
-
-def read_members(path: Path) -> tuple[Member, ...]:
-    """Read the list of members to dial. Raises SettingsError, naming the file and the field."""
-    try:
-        return _MEMBERS.validate_json(read_file(path, "the list of members"))
     except ValidationError as error:
         raise SettingsError(f"{path}: {first_problem(error)}") from error
 

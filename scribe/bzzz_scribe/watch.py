@@ -7,20 +7,16 @@ What is said on an issue's topic changes nothing here: a discussion's state is t
 from __future__ import annotations
 
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from datetime import datetime
-from functools import partial
-from pathlib import Path
 from typing import Final
 
 import structlog
 import trio
 
-from bzzz_mesh import AddressError, Mesh, MeshError, Received
-from bzzz_scribe.errors import SettingsError
+from bzzz_mesh import Directory, Mesh, MeshError, Received
 from bzzz_scribe.keeper import Keeper
 from bzzz_scribe.metrics import ScribeMetrics
-from bzzz_scribe.settings import Member, read_file, read_members
 from hmmm.envelope import SigningKey
 from hmmm.errors import RemoteProtocolError
 from hmmm.membership import Roster
@@ -28,7 +24,6 @@ from hmmm.messages import (
     ESCALATION_TOPIC,
     HIVE_TOPIC,
     Capabilities,
-    Signed,
     check_author,
     check_topic,
     issue_topic,
@@ -52,6 +47,7 @@ class Watcher:
     def __init__(
         self,
         mesh: Mesh,
+        directory: Directory,
         roster: Roster,
         key: SigningKey,
         keeper: Keeper,
@@ -59,6 +55,7 @@ class Watcher:
         now: Callable[[], datetime],
     ) -> None:
         self._mesh = mesh
+        self._directory = directory
         self._roster = roster
         self._key = key
         self._keeper = keeper
@@ -67,15 +64,13 @@ class Watcher:
         self._complained: set[tuple[str, str]] = set()
         self._topics: dict[int, trio.CancelScope] = {}
 
-    async def run(self, *, members_file: Path, revocations_file: Path | None) -> None:
+    async def run(self) -> None:
         """Watch until cancelled."""
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._listen, HIVE_TOPIC)
             nursery.start_soon(self._listen, ESCALATION_TOPIC)
             nursery.start_soon(self._announce)
-            nursery.start_soon(partial(_follow_file, members_file, self._take_members))
-            if revocations_file is not None:
-                nursery.start_soon(partial(_follow_file, revocations_file, self._take_revocations))
+            nursery.start_soon(self._directory.run)
             while True:
                 self._look(nursery)
                 await trio.sleep(TICK_S)
@@ -118,18 +113,7 @@ class Watcher:
         self._metrics.messages.labels(signed.message.type).inc()
         if isinstance(signed.message, Capabilities) and card.role == "agent":
             self._keeper.hear(signed.message, card.peer_id)
-            await self._reach(card.peer_id, signed)
-
-    async def _reach(self, peer_id: str, signed: Signed) -> None:
-        """Dial an agent at the addresses that it announces, if it is not connected (architecture §4)."""
-        message = signed.message
-        if not isinstance(message, Capabilities) or not message.addresses:
-            return
-        if not any(p.peer_id == peer_id and p.connected for p in self._mesh.peers()):
-            try:
-                await self._mesh.connect(peer_id, message.addresses)
-            except AddressError as error:
-                raise RemoteProtocolError("bad_address", f"capabilities of {peer_id}: {error}") from error
+            await self._directory.reach(card.peer_id, signed.message.addresses)
 
     def _complain(self, author: str, error: RemoteProtocolError) -> None:
         self._metrics.dropped.labels(error.reason).inc()
@@ -153,45 +137,3 @@ class Watcher:
             except MeshError as error:
                 log.warning("capabilities not announced", error=str(error))
             await trio.sleep(ANNOUNCE_S)
-
-    async def _take_members(self, path: Path) -> None:
-        members = read_members(path)
-        self._keeper.owners.set_members(members)
-        for member in members:
-            await self._dial(member)
-
-    async def _dial(self, member: Member) -> None:
-        if member.peer_id == self._mesh.peer_id or not member.addresses:
-            return
-        try:
-            await self._mesh.connect(member.peer_id, member.addresses)
-        except AddressError as error:
-            log.warning("member cannot be dialled", node_id=member.node_id, error=str(error))
-
-    async def _take_revocations(self, path: Path) -> None:
-        try:
-            self._mesh.revoke(read_file(path, "the revocations"))
-        except RemoteProtocolError as error:
-            log.warning("revocations refused", path=str(path), error=str(error))
-
-
-async def _follow_file(path: Path, take: Callable[[Path], Awaitable[None]]) -> None:
-    """Hand a file over now and whenever it changes; one that cannot be read is said once and tried again."""
-    seen: tuple[int, int, int] | None = None
-    while True:
-        stamp = _stamp(path)
-        if stamp != seen:
-            seen = stamp
-            try:
-                await take(path)
-            except SettingsError as error:
-                log.warning("file cannot be used", error=str(error))
-        await trio.sleep(TICK_S)
-
-
-def _stamp(path: Path) -> tuple[int, int, int] | None:
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return status.st_ino, status.st_size, status.st_mtime_ns

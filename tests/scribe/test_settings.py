@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from bzzz_mesh import DirectoryError, read_members
 from bzzz_scribe.errors import SettingsError
 from bzzz_scribe.main import run
-from bzzz_scribe.settings import load_settings, read_members, read_seed
+from bzzz_scribe.settings import load_settings, read_seed
 from tests.support.discussions import Hive, seed_of
 
 
@@ -89,7 +90,7 @@ def test_a_seed_that_is_none_is_refused_without_being_shown(tmp_path: Path, text
 def test_a_list_of_members_that_is_none_is_refused(tmp_path: Path, text: str) -> None:
     path = tmp_path / "members"
     path.write_text(text)
-    with pytest.raises(SettingsError, match="members"):
+    with pytest.raises(DirectoryError, match="members"):
         read_members(path)
 
 
