@@ -140,14 +140,14 @@ class Hive:
                 leave.set()
 
 
-async def until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+async def until(condition: Callable[[], bool], seconds: float = 30.0) -> None:
     """Poll a condition under a deadline."""
     with trio.fail_after(seconds):
         while not condition():
             await trio.sleep(0.02)
 
 
-async def take(subscription: bzzz_mesh.Subscription, count: int, seconds: float = 10.0) -> list[bytes]:
+async def take(subscription: bzzz_mesh.Subscription, count: int, seconds: float = 30.0) -> list[bytes]:
     """Read so many messages under a deadline."""
     got: list[bytes] = []
     with trio.fail_after(seconds):

@@ -1,0 +1,43 @@
+"""The list of members: who is added is dialled, and an unreadable list leaves the last one in force."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import trio
+
+from bzzz_mesh import Directory, Members
+from tests.mesh.support import Hive, Node, until
+
+
+def entry(node: Node, name: str) -> dict[str, object]:
+    return {"nodeId": name, "peerId": node.mesh.peer_id, "addresses": list(node.mesh.addresses)}
+
+
+async def test_a_member_that_is_added_to_the_list_is_dialled(tmp_path: Path) -> None:
+    path = tmp_path / "members.json"
+    path.write_text("[]")
+    read: list[Members] = []
+    hive = Hive()
+    async with hive.node(1) as one, hive.node(2) as two, trio.open_nursery() as nursery:
+        directory = Directory(one.mesh, path, on_members=read.append)
+        nursery.start_soon(directory.run)
+        await until(lambda: read == [()])
+        path.write_text("{ half a list")
+        path.with_suffix(".new").write_text(json.dumps([entry(one, "bzzz-0"), entry(two, "bzzz-1")]))
+        await trio.lowlevel.checkpoint()
+        path.with_suffix(".new").replace(path)
+        await until(lambda: one.sees(two))
+        assert [m.node_id for m in read[-1]] == ["bzzz-0", "bzzz-1"]
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_peer_is_reached_at_the_addresses_it_announces(tmp_path: Path) -> None:
+    hive = Hive()
+    async with hive.node(1) as one, hive.node(2) as two:
+        directory = Directory(one.mesh, tmp_path / "none")
+        await directory.reach(two.mesh.peer_id, ["/not/an/address"])
+        assert not one.sees(two)
+        await directory.reach(two.mesh.peer_id, two.mesh.addresses)
+        await until(lambda: one.sees(two))
