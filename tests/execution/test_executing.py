@@ -416,7 +416,7 @@ async def test_a_model_too_small_for_tools_writes_a_paragraph_and_the_result_say
     plan = Plan(summary="Describe it", footprint=("README.md",))
     with scripted(says({"paragraph": PROSE})) as model:
         execution = world.execution(model, name="openai:gemma-3-270m", type="builtin", plan="model")
-        executed = await execution.execute(world.task, plan)
+        executed = await execution.execute(replace(world.task, body=ABOUT), plan)
     assert b"+" + PROSE.encode() in executed.patch
     assert "gemma-3-270m" in executed.notes
     assert "nobody has checked" in executed.notes
@@ -429,7 +429,8 @@ async def test_a_model_whose_tool_calls_are_nonsense_falls_back_to_a_paragraph(w
 
     plan = Plan(summary="Describe it", footprint=("README.md",))
     with scripted(nonsense_or_prose) as model:
-        executed = await world.execution(model, type="builtin", plan="model").execute(world.task, plan)
+        task = replace(world.task, body=ABOUT)
+        executed = await world.execution(model, type="builtin", plan="model").execute(task, plan)
     assert "cannot call tools" in executed.notes
 
 

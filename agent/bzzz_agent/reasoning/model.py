@@ -42,6 +42,10 @@ SMALL_MODELS: Final = frozenset({"gemma-3-270m"})
 """Models too small to call tools or to be believed: they get short prompts and closed questions, their objections
 do not block (architecture: rules decide what they cannot judge), and they cost nothing."""
 
+SMALL_ANSWER_TOKENS: Final = 200
+"""A small model that has not come to an end by then never does."""
+TEMPERATURE: Final = 0.2
+
 Tool = Callable[..., Awaitable[str]]
 """A trio function that the model may call; its name, signature and docstring are what the model sees."""
 
@@ -106,6 +110,11 @@ class ReasoningModel:
         self._places = trio.CapacityLimiter(1 if settings.small else 4)
 
     @property
+    def _max_tokens(self) -> int:
+        most = self.settings.max_output_tokens
+        return min(most, SMALL_ANSWER_TOKENS) if self.settings.small else most
+
+    @property
     def name(self) -> str:
         """The model's name as the manifest has it."""
         return self.settings.name
@@ -119,6 +128,7 @@ class ReasoningModel:
         budget: Budget | None = None,
         check: Callable[[M], str | None] | None = None,
         timeout_s: float | None = None,
+        temperature: float = TEMPERATURE,
     ) -> Answered[M]:
         """Ask for an answer of a given shape. `check` may say what is wrong with one; then it is asked again.
 
@@ -129,7 +139,9 @@ class ReasoningModel:
         async def call(usage: RunUsage) -> M:
             from pydantic_ai import ModelRetry, NativeOutput
 
-            agent = self._agent(NativeOutput(output, strict=not self.settings.small), instructions)
+            agent = self._agent(
+                NativeOutput(output, strict=not self.settings.small), instructions, temperature
+            )
             if check is not None:
                 agent.output_validator(functools.partial(_checked, check, ModelRetry))
             async with agent:
@@ -179,15 +191,16 @@ class ReasoningModel:
             raise problem or ModelUnavailableError(f"model {self.name}: cancelled")
         return answered
 
-    def _agent(self, output: Any, instructions: str) -> Agent[None, Any]:
+    def _agent(self, output: Any, instructions: str, temperature: float = TEMPERATURE) -> Agent[None, Any]:
         from pydantic_ai import Agent
 
         return Agent(
             _provider_model(self.settings),
             output_type=output,
             instructions=instructions,
-            retries=self.settings.tries - 1,
-            model_settings={"max_tokens": self.settings.max_output_tokens, "temperature": 0.2},
+            # what is wrong with an answer means nothing to a model that only goes on with a text
+            retries=0 if self.settings.small else self.settings.tries - 1,
+            model_settings={"max_tokens": self._max_tokens, "temperature": temperature},
         )
 
     async def _call(
@@ -368,11 +381,14 @@ def _provider_model(settings: ModelSettings) -> ProviderModel:
         given["base_url"] = settings.base_url
     if settings.key is not None or settings.base_url is not None:
         given["api_key"] = settings.key or "none"  # local servers ask for none, the client library for some
+    try:
+        provider = infer_provider_class(provider_name)(**given)
+    except (ValueError, TypeError) as error:
+        raise ModelUnavailableError(
+            f"model {settings.name}: cannot be set up: {excerpt(str(error))}"
+        ) from error
     kind = "openai-chat" if provider_name == "openai" else provider_name
-    return infer_model(
-        f"{kind}:{settings.model}",
-        provider_factory=lambda _name: infer_provider_class(provider_name)(**given),
-    )
+    return infer_model(f"{kind}:{settings.model}", provider_factory=lambda _name: provider)
 
 
 def _checked(check: Callable[[M], str | None], retry: type[Exception], value: M) -> M:

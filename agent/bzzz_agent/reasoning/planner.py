@@ -72,6 +72,17 @@ INSTRUCTIONS: Final = (
 ) + RULE
 
 
+_SMALL_EXAMPLES: Final = """\
+Issue: Say how the tests are run
+Files: README.md, CONTRIBUTING.md
+{"file": "CONTRIBUTING.md", "summary": "Add how the tests are run."}
+
+Issue: The parser's comments are not explained
+Files: docs/parser.md, README.md
+{"file": "docs/parser.md", "summary": "Explain the parser's comments."}
+"""
+
+
 def named_paths(text: str, paths: tuple[str, ...]) -> tuple[str, ...]:
     """Return the repository's files that a text names, by full path or by a name that is no other file's."""
     words = set(_PATH.findall(text))
@@ -145,14 +156,12 @@ async def _small_plan(model: ReasoningModel, question: Question, budget: Budget 
     chosen: Any = Literal[choices]  # choices of a model that must not be able to name another file
     said_of_it: Any = Annotated[str, Field(min_length=10, max_length=120)]
     shape = create_model("SmallPlan", file=(chosen, ...), summary=(said_of_it, ...))
-    prompt = (
-        f"Issue: {one_line(question.title, 120)}\nFiles: {', '.join(choices)}\n"
-        "The file to change and what to do, as JSON:"
-    )
+    prompt = f"{_SMALL_EXAMPLES}\nIssue: {one_line(question.title, 120)}\nFiles: {', '.join(choices)}"
     try:
         answered = await model.ask(shape, "", prompt, budget=budget)
         draft: Any = answered.value
-        path, said, usage = str(draft.file), one_line(str(draft.summary), 120), answered.usage
+        said = one_line(str(draft.summary), 120).split(". ")[0]
+        path, usage = str(draft.file), answered.usage
     except ModelNonsenseError as error:
         path, said, usage = choices[0], "", error.usage
     believable = problem_with(said) is None

@@ -24,6 +24,17 @@ INSTRUCTIONS: Final = (
 ) + RULE
 
 
+_SMALL_EXAMPLES: Final = """\
+Issue: Say how the tests are run
+Plan: Add a paragraph to CONTRIBUTING.md: how the tests are run
+{"verdict": "no_objection", "reason": "The plan does what the issue asks."}
+
+Issue: The parser crashes on empty lines
+Plan: Skip empty lines
+{"verdict": "suggestion", "reason": "Add a test with an empty line."}
+"""
+
+
 class ReviewDraft(BaseModel):
     """A review of a plan."""
 
@@ -80,7 +91,7 @@ class ModelJudge:
         return Judgement(draft.verdict, draft.severity, draft.reason.strip(), draft.quoted)
 
     async def _small(self, title: str, plan: Plan, timeout_s: float) -> Judgement:
-        prompt = f"Issue: {one_line(title, 120)}\nPlan: {one_line(plan.summary, 200)}\nReview of the plan, as JSON:"
+        prompt = f"{_SMALL_EXAMPLES}\nIssue: {one_line(title, 120)}\nPlan: {one_line(plan.summary, 200)}"
         answered = await self._model.ask(SmallReview, "", prompt, timeout_s=timeout_s)
         self.spent += answered.usage
         said = one_line(answered.value.reason, 120)
