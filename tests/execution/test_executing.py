@@ -412,6 +412,9 @@ PROSE = (
 )
 
 
+ABOUT = "The package doubles numbers. It adds each number to itself. That is exact for integers."
+
+
 async def test_a_model_too_small_for_tools_writes_a_paragraph_and_the_result_says_so(world: World) -> None:
     plan = Plan(summary="Describe it", footprint=("README.md",))
     with scripted(says({"paragraph": PROSE})) as model:
