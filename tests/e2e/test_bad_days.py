@@ -67,3 +67,21 @@ def test_a_github_that_loses_answers_lags_and_fails_doubles_nothing(hive_of: Cal
         httpx.put(url, json={"seed": 7, "rules": []}, headers=headers)
     issues = hive.check_all(hive.wait(120))
     assert [issues[n]["outcome"] for n in (1, 2, 3)] == ["pull_request"] * 3, json.dumps(issues, indent=1)
+
+
+def test_a_human_who_closes_the_issue_stops_the_work(hive_of: Callable[..., Hive]) -> None:
+    hive = hive_of(
+        [agent("edit", replicas=2, reviewers=1, window="12s")], [issue("Mend a", "touch: src/a.py")]
+    ).start(once=False)
+    hive.wait_phase(1, "Listening")
+    config = hive.config("github")
+    admin = next(user["token"] for user in config["users"] if user["permission"] == "admin")
+    api = f"http://127.0.0.1:{config['port']}/repos/acme/attic"
+    answer = httpx.patch(
+        f"{api}/issues/1", json={"state": "closed"}, headers={"authorization": f"Bearer {admin}"}
+    )
+    assert answer.status_code == 200
+    stopped = hive.wait_phase(1, "Abandoned", within=60)
+    assert stopped["reason"] == "a human changed the issue meanwhile: closed"
+    assert httpx.get(f"{api}/pulls", params={"state": "all"}).json() == []
+    assert hive.interrupt() in {0, 130}
