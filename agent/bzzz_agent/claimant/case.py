@@ -69,3 +69,9 @@ class Case:
     def state(self) -> Discussion:
         """The discussion as the log has it now."""
         return self.tools.journal.discussions[self.issue]
+
+    async def check_untouched(self) -> None:
+        """Check that no human took the issue back. Raises StoppedError with what happened, GitHubError."""
+        reason = await self.repo.still_ours(None, self.claim)
+        if reason is not None:
+            raise StoppedError("released", f"a human changed the issue meanwhile: {reason}", failed=False)

@@ -71,8 +71,9 @@ class Desk:
         tools = self.tools
         await tools.journal.note(ClaimIntended(nonce=nonce), hint)
         tools.failpoints.reach("before_write:claim")
-        result = await repo.acquire(
-            facts, nonce=nonce, before_show=lambda: tools.failpoints.reach("before_write:show_claim")
+        shown = "before_write:show_claim"
+        result = await self._patiently(  # the same nonce: an unknown outcome is found out, not tried anew
+            lambda: repo.acquire(facts, nonce=nonce, before_show=lambda: tools.failpoints.reach(shown))
         )
         tools.failpoints.reach("after_write:show_claim")
         if isinstance(result, Refusal):
@@ -237,11 +238,7 @@ class Desk:
             if case.claim.record.state in {"parked", "done", "released"}:
                 continue
             try:
-                reason = await case.repo.still_ours(None, case.claim)
-                if reason is not None:
-                    raise StoppedError(
-                        "released", f"a human changed the issue meanwhile: {reason}", failed=False
-                    )
+                await case.check_untouched()
                 if case.claim.lease.renewal_in_s(trio.current_time()) <= 0:
                     case.claim = await case.repo.renew(case.claim)
             except RetryableError as later:

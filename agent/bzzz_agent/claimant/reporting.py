@@ -182,6 +182,7 @@ async def _push(case: Case, sealed: EvidenceSealed) -> None:
     The branch is read first: a claimant paused after the fence then expects what a successor has since replaced,
     and its push is refused.
     """
+    await case.check_untouched()
     tools, branch = case.tools, await case.repo.branch(branch_of(case.issue.number))
     tools.failpoints.reach("before_write:reporting")
     case.claim = await case.repo.to_reporting(case.claim, sealed.head_sha)
