@@ -45,7 +45,7 @@ LABEL = "bzzz"
 PEER = "12D3KooWDpJ7As7BWAwRMfu1VU2WCqNjvq387JEYKDBj4kx6nXTN"
 SCENARIOS: dict[str, list[dict[str, Any]]] = {
     "fresh reads": [],
-    "reads up to 1 s late": [{"kind": "staleReads", "seconds": 1.0}],
+    "reads up to 0.5 s late": [{"kind": "staleReads", "seconds": 0.5}],
     "1 answer in 10 lost": [{"kind": "lostAnswer", "probability": 0.1, "methods": ["POST", "PATCH"]}],
 }
 PATIENCE_S = 120.0
