@@ -36,7 +36,7 @@ class Agent:
 def agent(tmp_path: Path, isolated: Workspace) -> Iterator[Agent]:
     """The agent runs as whoever runs the runner, in a folder of its own, closed as agents' folders are."""
     owner = OTHER_UID if isolated.isolation == "bubblewrap" and os.geteuid() == 0 else os.geteuid()
-    home = Path(f"/tmp/bzzz-agent-{os.getpid()}-{isolated.isolation}")
+    home = Path(f"/tmp/agent-test-{os.getpid()}-{isolated.isolation}")
     home.mkdir(mode=0o700)
     seed = home / "mesh.seed"
     seed.write_text(SECRET)

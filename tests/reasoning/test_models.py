@@ -18,7 +18,7 @@ from pydantic import BaseModel, Field
 
 from bzzz_agent.reasoning.errors import BudgetSpentError, ModelNonsenseError, ModelUnavailableError
 from bzzz_agent.reasoning.model import ModelSettings, ReasoningModel, price
-from bzzz_agent.reasoning.paragraph import write_paragraph
+from bzzz_agent.reasoning.paragraph import facts_of, paragraph_shape, write_paragraph
 from bzzz_agent.reasoning.planner import Question, make_plan, named_paths, small_choices
 from bzzz_agent.reasoning.prose import one_line, problem_with
 from bzzz_agent.reasoning.reviewer import ModelJudge
@@ -373,6 +373,17 @@ def test_one_line_is_one_printable_line_within_its_limit(text: str, limit: int) 
     assert len(line) <= limit
     assert "\n" not in line
     assert line.isprintable() or line == ""
+
+
+@given(st.text(max_size=80))
+def test_whatever_the_facts_are_the_paragraphs_shape_is_a_valid_one(facts: str) -> None:
+    shape = paragraph_shape(facts)
+    assert shape.model_json_schema()["properties"]["paragraph"]["pattern"].startswith("^")
+
+
+def test_facts_are_what_an_issue_says_and_not_where_it_belongs() -> None:
+    assert facts_of("T", "docs/a.md says nothing. It rounds half up. See README.md.") == "It rounds half up."
+    assert facts_of("Only a title", "See README.md.") == "Only a title"
 
 
 def test_asking_does_not_import_pydantic_ai_before_it_must() -> None:

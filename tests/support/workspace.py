@@ -18,8 +18,9 @@ from tests.support.processes import Process, Processes
 
 RUNNER = Path(__file__).parents[2] / "workspace" / "bzzz_runner.py"
 TOKEN = "a-token-of-the-runner-0123456789"
-COMMAND_UID = 2311
-OTHER_UID = 2312
+COMMAND_UID = 20_000 + os.getpid() % 20_000
+"""Another one in each test run: a runner without namespaces kills everything that its UID runs."""
+OTHER_UID = COMMAND_UID + 20_000
 """A UID for runners that are not started as root."""
 GIT = ("git", "-c", "user.name=Test", "-c", "user.email=test@example.org", "-c", "commit.gpgsign=false")
 
@@ -59,7 +60,7 @@ def start_runner(
 
     The folder is not pytest's: that one is closed to other UIDs, which a runner without namespaces switches to.
     """
-    folder = Path(tempfile.mkdtemp(prefix="bzzz-workspace-"))
+    folder = Path(tempfile.mkdtemp(prefix="runner-test-"))
     folder.chmod(0o755)
     (folder / "token").write_text(TOKEN)
     (folder / "token").chmod(0o600)

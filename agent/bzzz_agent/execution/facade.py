@@ -183,9 +183,17 @@ class Execution:
                     self._settings.state_dir / "clones" / task.repository.replace("/", "__").lower()
                 )
                 await clone.prepare()
+                await self._warn_without_isolation()
                 self._clones[task.repository] = clone
             await clone.fetch(await self._remote(task), task.base_sha)
         return clone
+
+    async def _warn_without_isolation(self) -> None:
+        health = await self._runner.health()
+        if health.isolation == "none":
+            log.error("commands run WITHOUT ISOLATION: they can read and change all that this user can")
+        else:
+            log.info("commands are isolated", by=health.isolation)
 
     def _kept(self, task: Task, plan: Plan) -> Path:
         issue = f"{task.repository}#{task.number}@{task.epoch} {task.base_sha}\n".encode()

@@ -45,10 +45,10 @@ def paragraph_shape(facts: str) -> type[BaseModel]:
     every second.
     """
     start = " ".join(facts.split()[:2])
-    start = (
-        start if re.fullmatch(r"[A-Za-z][A-Za-z0-9' -]*", start) else "The"
-    )  # nothing a pattern could mean
-    text: Any = Annotated[str, Field(pattern=f"^{start} {_PROSE}{{20,400}}$")]
+    plain = re.fullmatch(r"[A-Za-z0-9 ,.'();:_-]+", start) is not None
+    # each sign in brackets of its own: then none means anything to a pattern, here or at the server
+    opening = re.sub(r"([.();'-])", r"[\1]", start) if plain else "The"
+    text: Any = Annotated[str, Field(pattern=f"^{opening} {_PROSE}{{20,400}}[.]$")]
     return create_model("Paragraph", paragraph=(text, ...))
 
 
