@@ -39,3 +39,6 @@ def processes(tmp_path: Path) -> Iterator[Processes]:
     """Programs that end with the test."""
     with Processes(tmp_path) as running:
         yield running
+    for process in running.all:
+        if "socket" in process.ready:
+            shutil.rmtree(Path(process.ready["socket"]).parents[1], ignore_errors=True)
