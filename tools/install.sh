@@ -49,6 +49,12 @@ install_system() {
   local missing=()
   command -v git >/dev/null || missing+=(git ca-certificates)
   [ -x .venv/bin/python ] || [ -n "$(find_python)" ] || missing+=(python3 python3-venv)
+  # Isolates commands of a hive that does not run as root; not needed to start, so only asked for where it is easy.
+  if ! command -v bwrap >/dev/null; then
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then missing+=(bubblewrap); else
+      say "bubblewrap is not here: commands of agents will run without isolation unless the hive runs as root"
+    fi
+  fi
   [ ${#missing[@]} = 0 ] || apt_install "${missing[@]}"
 }
 

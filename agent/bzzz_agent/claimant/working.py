@@ -42,9 +42,22 @@ async def work(case: Case) -> None:
         patch_digest=patch_digest(executed.patch),
         tests=TestRun(outcome=tests.outcome, exit_code=tests.exit_code, seconds=tests.seconds),
         files=executed.files[:20],
-        notes=executed.notes[:1000],
+        notes=_notes(case, executed),
     )
     await case.tools.voice.chair(case.issue, f"Committed {head}; tests {tests.outcome}.", finished)
+
+
+def _notes(case: Case, executed: Executed) -> str:
+    """Return what a reader of the pull request must know of how the change was made."""
+    notes = [executed.notes]
+    if executed.left_out:
+        notes.append(
+            f"Changes outside the agreed footprint were put back: {', '.join(executed.left_out[:20])}."
+        )
+    tokens = case.tools.execution.usage(case.task).tokens
+    if tokens:
+        notes.append(f"The model used {tokens} tokens.")
+    return " ".join(note for note in notes if note)[:1000]
 
 
 def commit_message(case: Case, executed: Executed) -> str:
