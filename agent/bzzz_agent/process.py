@@ -212,7 +212,8 @@ async def _open_journal(
 ) -> Journal:
     client = LogClient(settings.log.socket, metrics)
     stack.push_async_callback(client.aclose)
-    owner = LogOwner(settings.node_id, key.key_id, settings.hive, bytes.fromhex(settings.hive_key))
+    hive_key = bytes.fromhex(settings.hive_key)
+    owner = LogOwner(settings.node_id, key.key_id, settings.hive, hive_key, trusted=True)
     journal = Journal(client, owner, key, failpoints, now)
     await journal.open()
     own = roster.own

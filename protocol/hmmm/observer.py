@@ -58,6 +58,9 @@ class LogOwner:
     hive_key: bytes
     revoked: tuple[Revocation, ...] = ()
     """Revocations by which speakers' cards are judged, each at the moment of its record."""
+    trusted: bool = False
+    """The folder is the owner, who checked every signature, card and author before it appended: not checked again.
+    Ed25519 is half the time of opening a log of 10,000 records."""
 
 
 @dataclass(frozen=True)
@@ -165,7 +168,7 @@ def event_of(data: Model, record: Record, seq: int, state: Discussion, owner: Lo
 
 
 def _sent(data: MessageSent, seq: int, state: Discussion, owner: LogOwner) -> Event | None:
-    signed = signed_of(data)
+    signed = signed_of(data, verify=not owner.trusted)
     check_author(signed, owner.node_id, owner.peer_id)
     if isinstance(signed.message, Escalation):
         _check_issue(signed.message, "escalation", state)
@@ -184,10 +187,12 @@ def _sent(data: MessageSent, seq: int, state: Discussion, owner: LogOwner) -> Ev
 
 
 def _received(data: MessageReceived, at: datetime, state: Discussion, owner: LogOwner) -> Event | None:
-    signed = signed_of(data)
+    signed = signed_of(data, verify=not owner.trusted)
     message = signed.message
     if not isinstance(message, MetaMessage):
         return None
+    if owner.trusted:
+        return Spoken(signed.digest, message, speaker_of(signed, state, owner, at))
     card = read_card(data.card.encode(), hive=owner.hive, hive_key=owner.hive_key)
     judge_card(card, at, owner.revoked)
     check_author(signed, card.node_id, card.peer_id)

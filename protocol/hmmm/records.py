@@ -189,9 +189,9 @@ def data_of(record: Record) -> Model | None:
     return None if kind is None else kind.from_object(record.data, what=record.kind)
 
 
-def signed_of(data: MessageSent) -> Signed:
-    """Parse and verify the envelope inside a message record.
+def signed_of(data: MessageSent, *, verify: bool = True) -> Signed:
+    """Parse and (unless the caller has done so before) verify the envelope inside a message record.
 
     Raises MalformedError, SignatureError, NotAdmittedError.
     """
-    return parse_message(data.envelope.encode())
+    return parse_message(data.envelope.encode(), verify=verify)

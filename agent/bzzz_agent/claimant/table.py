@@ -61,6 +61,8 @@ class Table:
             return
         if message.query_type in NEVER_LOGGED:
             return
+        if heard.card.role != "agent" and message.query_type != "human_verdict":
+            return  # a scribe relays and has no voice of its own
         state, now = case.state, case.tools.now()
         if heard.signed.digest in state.seen:
             return

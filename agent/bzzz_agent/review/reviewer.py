@@ -194,7 +194,7 @@ class Seat:
             return text, NoObjection(plan_digest=digest)
         reason = judgement.reason[:3000]
         if judgement.verdict == "no_objection":
-            text = f"Rules found nothing against the plan; {judge.name} has no objection. {reason}"
+            text = f"Rules found nothing against the plan. {reason or f'{judge.name} has no objection.'}"
             return text[:4000], NoObjection(plan_digest=digest)
         if judgement.verdict == "objection":
             severity = judgement.severity if judge.decides else "advisory"

@@ -27,7 +27,7 @@ from bzzz_cli.local.uids import free_uids
 
 LOCAL_POLL_S: Final = 1.0
 LOCAL_BACK_OFF_S: Final = 2.0
-LOCAL_LEASE_S: Final = 30.0
+LOCAL_LEASE_S: Final = 60.0
 """A local server has no limits to respect, and nobody is to wait minutes for a second try."""
 
 
