@@ -92,14 +92,18 @@ class Journal:
 
     def sent(self, issue: IssueIdentity) -> list[Signed]:
         """Return what this agent has said on an issue, oldest first."""
-        return list(self._sent.get(issue, []))
+        parsed = self._sent.setdefault(issue, [])
+        for record in self.facts(issue, "message_sent")[len(parsed) :]:
+            data = data_of(record)
+            if isinstance(data, MessageSent):
+                parsed.append(signed_of(data, verify=False))
+        return list(parsed)
 
     async def open(self) -> None:
         """Read and fold the whole log."""
         async with self._lock:
-            async for seq, block in self.client.blocks():
-                for entry in self._observer.add(seq, block):
-                    self._remember(entry)
+            async for seq, value in self.client.records():
+                self._remember(self._observer.follow(seq, Record.from_object(value, what=f"record {seq}")))
         log.info("journal is open", length=self.length, discussions=len(self.discussions))
 
     async def note(
@@ -202,8 +206,7 @@ class Journal:
                 f"log: expected the next block to be {self._observer.next_seq}, got {seq}: another writer?"
             )
         if seq == self._observer.next_seq:
-            for entry in self._observer.add(seq, record.to_json()):
-                self._remember(entry)
+            self._remember(self._observer.follow(seq, record))
             async with self._changed:
                 self._changed.notify_all()
         self._reach(f"after_append:{point}")
@@ -221,6 +224,3 @@ class Journal:
             return
         self._facts.setdefault(record.issue, []).append(record)
         self._seqs.setdefault(record.issue, []).append(entry.seq)
-        data = data_of(record)
-        if isinstance(data, MessageSent) and not isinstance(data, MessageReceived):
-            self._sent.setdefault(record.issue, []).append(signed_of(data, verify=False))

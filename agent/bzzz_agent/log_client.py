@@ -72,14 +72,14 @@ class LogClient:
         data = await self._persist("GET", "/v1/head")
         return head_of(data)
 
-    async def blocks(self) -> AsyncIterator[tuple[int, bytes]]:
-        """Read the whole log as (sequence, block)."""
+    async def records(self) -> AsyncIterator[tuple[int, object]]:
+        """Read the whole log as (sequence, record as parsed from JSON)."""
         start = 0
         while True:
             data = await self._persist("GET", f"/v1/records?from={start}&limit=1000", lines=True)
             rows = cast("list[dict[str, Any]]", data["lines"])
             for row in rows:
-                yield int(row["seq"]), json.dumps(row["record"], ensure_ascii=False).encode()
+                yield int(row["seq"]), row["record"]
             if not rows:
                 return
             start = int(rows[-1]["seq"]) + 1

@@ -108,6 +108,18 @@ class LogObserver:
             return Entry(seq, _unreadable(seq), refused=str(error))
         return self.fold(seq, record)
 
+    def follow(self, seq: int, record: Record) -> Entry:
+        """Fold the next record, for whoever reads or writes the log in order.
+
+        Raises LocalProtocolError for any other than the next.
+        """
+        if seq != self.next_seq:
+            raise LocalProtocolError(
+                f"log of {self.owner.node_id}: expected record {self.next_seq}, got {seq}"
+            )
+        self.next_seq += 1
+        return self.fold(seq, record)
+
     def fold(self, seq: int, record: Record) -> Entry:
         """Fold one record, without regard to gaps; never raises for what a log may hold."""
         try:
