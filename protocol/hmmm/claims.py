@@ -297,6 +297,11 @@ class HeldLease:
         return now_s < self.written_at_s + 0.9 * self.lease_s
 
 
+def branch_of(issue: int) -> str:
+    """Return the head branch of an issue's pull request, the same for every epoch (architecture §7, fencing)."""
+    return f"bzzz/issue-{issue}"
+
+
 def read_claim(message: bytes) -> ClaimRecord:
     """Parse a claim commit's message. Raises MalformedError."""
     return ClaimRecord.from_json(message.strip(), limit=MAX_CLAIM_BYTES, what="claim")

@@ -29,7 +29,6 @@ RecordKind = Literal[
     "round_reopened",
     "safeguard",
     "effect_intended",
-    "effect_done",
     "evidence_sealed",
     "pull_request_opened",
     "released",
@@ -115,12 +114,6 @@ class EffectIntended(Model):
     parameters: dict[str, Any] = Field(default_factory=dict)
 
 
-class EffectDone(EffectIntended):
-    """What the outside answered."""
-
-    result: dict[str, Any] = Field(default_factory=dict)
-
-
 class EvidenceSealed(Model):
     """The last record that a pull request's evidence covers."""
 
@@ -159,7 +152,6 @@ RECORD_DATA: Final[dict[str, type[Model]]] = {
     "round_reopened": RoundReopened,
     "safeguard": SafeguardBit,
     "effect_intended": EffectIntended,
-    "effect_done": EffectDone,
     "evidence_sealed": EvidenceSealed,
     "pull_request_opened": PullRequestOpened,
     "released": Released,

@@ -47,7 +47,6 @@ KINDS: Final = {
     "round_reopened": "opened the round again after a restart",
     "safeguard": "applied a safeguard",
     "effect_intended": "was about to write outside",
-    "effect_done": "wrote outside",
     "evidence_sealed": "sealed the evidence",
     "pull_request_opened": "opened the pull request",
     "released": "released the issue",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from bzzz_agent.github import GitHubRepository, Opened, RefusedError, branch_of
+from bzzz_agent.github import GitHubRepository, Opened, RefusedError
 from bzzz_agent.github.text import MAX_BODY_CHARS
+from hmmm.claims import branch_of
 from tests.agent_github.conftest import Hive
 
 TROUBLE: list[dict[str, object]] = [

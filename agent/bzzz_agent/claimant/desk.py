@@ -207,18 +207,10 @@ class Desk:
             nursery.start_soon(table.repeat)
             nursery.start_soon(self._keep, case)
             await self._reopen(case)
-            await self._lead(case)
+            await self._patiently(lambda: chair(case))
             if case.state.phase is Phase.CLOSED:
                 await self._patiently(lambda: reporting.settle(case))
             nursery.cancel_scope.cancel()
-
-    async def _lead(self, case: Case) -> None:
-        while True:
-            try:
-                return await chair(case)
-            except RetryableError as later:
-                log.warning("GitHub says later", issue=str(case.issue), problem=str(later))
-                await trio.sleep(max(RETRY_S, later.delay_s))
 
     async def _reopen(self, case: Case) -> None:
         """A claimant that restarts calls its reviewers back and opens its round again with a full window (§6)."""

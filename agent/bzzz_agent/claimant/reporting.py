@@ -12,9 +12,9 @@ from typing import TypeVar
 import structlog
 
 from bzzz_agent.claimant.case import Case, Tools
-from bzzz_agent.github.pulls import branch_of
 from bzzz_agent.journal import Journal
 from hmmm.base import Model
+from hmmm.claims import branch_of
 from hmmm.discussion import Discussion
 from hmmm.errors import LocalProtocolError
 from hmmm.evidence.statement import make_statement, read_statement, sign_statement

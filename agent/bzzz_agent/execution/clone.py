@@ -152,10 +152,6 @@ class Clone:
             return False
         return True
 
-    async def tree_of(self, name: str) -> str:
-        """Return the tree of a commit (or of a tree)."""
-        return (await self.git.run("rev-parse", "--verify", f"{name}^{{tree}}")).decode().strip()
-
     async def has_tree(self, tree: str) -> bool:
         """Return whether a tree is here."""
         return await self._has(tree)
@@ -173,17 +169,6 @@ class Clone:
     async def read(self, sha: str) -> bytes:
         """Return a blob."""
         return await self.git.run("cat-file", "blob", sha)
-
-    async def _read_all(self, shas: Iterable[str]) -> dict[str, bytes]:
-        """Return small blobs by name, in one go."""
-        names = "".join(f"{sha}\n" for sha in shas).encode()
-        out = await self.git.run("cat-file", "--batch", stdin=names)
-        blobs: dict[str, bytes] = {}
-        while out:
-            head, _, rest = out.partition(b"\n")
-            sha, _kind, size = head.decode().split()
-            blobs[sha], out = rest[: int(size)], rest[int(size) + 1 :]
-        return blobs
 
     async def sizes(self, shas: Iterable[str]) -> dict[str, int]:
         """Return the size in bytes of each blob."""

@@ -28,16 +28,12 @@ from bzzz_agent.execution.testing import run_tests
 from bzzz_agent.execution.workbench import checked_out
 from bzzz_agent.reasoning.model import ReasoningModel
 from bzzz_agent.reasoning.usage import Budget, Usage
+from hmmm.claims import branch_of
 from hmmm.plan import Plan
 
 log = structlog.get_logger("bzzz.agent.execution")
 
 GitToken = Callable[[], Awaitable[str]]
-
-
-def branch_of(number: int) -> str:
-    """Return the head branch of an issue, the same for every epoch (architecture §7)."""
-    return f"bzzz/issue-{number}"
 
 
 @dataclass(frozen=True)

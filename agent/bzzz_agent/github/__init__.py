@@ -21,7 +21,7 @@ from bzzz_agent.github.errors import (
 from bzzz_agent.github.guard import Interference
 from bzzz_agent.github.metrics import GitHubMetrics
 from bzzz_agent.github.poll import Poll
-from bzzz_agent.github.pulls import Opened, branch_of
+from bzzz_agent.github.pulls import Opened
 from bzzz_agent.github.refs import Tip
 from bzzz_agent.github.repository import Branch, GitHubRepository, RepositorySettings, open_repository
 from bzzz_agent.github.settings import AppSettings, GitHubSettings
@@ -55,7 +55,6 @@ __all__ = [
     "Tip",
     "UnauthorizedError",
     "UnavailableError",
-    "branch_of",
     "harmless",
     "open_client",
     "open_repository",

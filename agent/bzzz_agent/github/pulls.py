@@ -18,11 +18,6 @@ from bzzz_agent.github.text import MAX_BODY_CHARS
 _SETTLING_PAUSES_S = (0.1, 0.2, 0.4, 0.8, 1.6, 2.0)
 
 
-def branch_of(issue: int) -> str:
-    """Return the head branch of an issue's pull request, the same for every epoch (architecture §7)."""
-    return f"bzzz/issue-{issue}"
-
-
 @dataclass(frozen=True)
 class Opened:
     """A pull request that shows our branch."""

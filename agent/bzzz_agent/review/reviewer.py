@@ -243,8 +243,9 @@ class Seat:
                 await self.reviewer.voice.repeat(signed, issue_topic(self.issue.number))
 
     async def _countersign(self, signed: Signed, message: MetaMessage, closed: RoundClosed) -> None:
-        said = [(s, p) for s, p in self._said(closed.plan_digest) if not isinstance(p, Countersigned)]
-        already = [s for s, p in self._said(closed.plan_digest) if isinstance(p, Countersigned)]
+        words = self._said(closed.plan_digest)
+        said = [(s, p) for s, p in words if not isinstance(p, Countersigned)]
+        already = [s for s, p in words if isinstance(p, Countersigned)]
         if already:
             await self.reviewer.voice.repeat(already[-1], issue_topic(self.issue.number))
             return

@@ -57,7 +57,7 @@ def review_by_rules(plan: Plan, review: Review) -> tuple[Finding, ...]:
 
 
 def _protected(plan: Plan, globs: Iterable[str]) -> Iterable[Finding]:
-    hit = tuple(path for path in plan.footprint if any(matches(path, g) or touches(path, g) for g in globs))
+    hit = tuple(path for path in plan.footprint if any(touches(path, g) for g in globs))
     if hit:
         reason = f"the plan touches protected paths: {', '.join(hit)[:1500]}. Leave them out, or ask a human."
         yield Finding("protected_path", "blocking", reason, hit)
