@@ -219,3 +219,11 @@ def test_more_connections_than_it_takes_are_closed_and_the_others_go_on(start_se
             return False
 
     eventually(has_room, what="room for others")
+
+
+def test_a_server_on_every_address_answers_with_the_address_that_clients_have(start_server: Start) -> None:
+    server = start_server(host="0.0.0.0", port=0, origin="http://github:8000")
+    assert server.url == "http://github:8000"
+    port = server.process.ready["port"]
+    answer = httpx.get(f"http://127.0.0.1:{port}{WIDGETS}", timeout=10).json()
+    assert answer["clone_url"] == "http://github:8000/acme/widgets.git"

@@ -51,12 +51,12 @@ def _run(settings: Settings, stop: threading.Event) -> int:
             f"expected port {settings.port} of {settings.host} free, got {problem}"
         ) from problem
     with server, Recorder(settings.record) as recorder:
-        world = seeding.build(settings, server.authority)
+        world = seeding.build(settings, authority_of(settings, server))
         try:
             gateway = Gateway(world, Limits(settings.limits), Faults(settings.faults), recorder)
             threading.Thread(target=server.serve, args=(gateway,), name="server", daemon=True).start()
             threading.Thread(target=_watch, args=(world, stop), name="emulator-watch", daemon=True).start()
-            print(json.dumps({"ready": True, "url": world.origin}), flush=True)
+            print(json.dumps({"ready": True, "url": world.origin, "port": server.server_port}), flush=True)
             stop.wait()
             server.shutdown()
             died = world.emulator.died
@@ -68,6 +68,11 @@ def _run(settings: Settings, stop: threading.Event) -> int:
         )
     _log.info("stopped")
     return 0
+
+
+def authority_of(settings: Settings, server: Server) -> str:
+    """Return host:port as clients have it."""
+    return server.authority if settings.origin is None else settings.origin.removeprefix("http://")
 
 
 def _watch(world: World, stop: threading.Event) -> None:

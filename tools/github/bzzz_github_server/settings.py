@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import (
     AfterValidator,
@@ -13,6 +13,7 @@ from pydantic import (
     SecretStr,
     StringConstraints,
     ValidationError,
+    model_validator,
 )
 from pydantic.alias_generators import to_camel
 
@@ -102,10 +103,14 @@ class LimitSettings(_Frozen):
 class Settings(_Frozen):
     """Everything the server needs to know."""
 
-    host: Literal["127.0.0.1", "localhost", "::1"] = "127.0.0.1"
-    """Loopback only: the server is for one machine and speaks plain http."""
+    host: Literal["127.0.0.1", "localhost", "::1", "0.0.0.0"] = "127.0.0.1"  # noqa: S104 - asks for an origin
+    """Loopback, as the server is for one machine and speaks plain http; in a pod every address, with an `origin`."""
     port: int = Field(default=0, ge=0, le=65_535)
     """0: any free port, told on the ready line."""
+    origin: Annotated[str, StringConstraints(pattern=r"^http://[a-z0-9.-]{1,200}(:[0-9]{1,5})?$")] | None = (
+        None
+    )
+    """Under which clients reach it, for the addresses in its answers, e.g. `http://github:8000`, a Service."""
     state_dir: Path
     users: Annotated[tuple[UserSettings, ...], Field(min_length=1)]
     apps: tuple[AppSettings, ...] = ()
@@ -114,6 +119,12 @@ class Settings(_Frozen):
     record: Path | None = None
     """JSON lines of every request and answer; tokens are left out."""
     faults: FaultSettings = FaultSettings()
+
+    @model_validator(mode="after")
+    def _every_address_needs_a_name(self) -> Self:
+        if self.host == "0.0.0.0" and self.origin is None:  # noqa: S104 - that is the question
+            raise ValueError("host: expected an origin with 0.0.0.0, such as http://github:8000, came none")
+        return self
 
 
 def load(path: Path) -> Settings:
