@@ -1,5 +1,5 @@
-"""Where members are: the list of members to dial and the authority's revocations, files that others replace while a
-process runs, and the addresses that peers announce themselves (architecture §4).
+"""Where members are: the list of members to dial, the authority's revocations and this node's own card, files that
+others replace while a process runs, and the addresses that peers announce themselves (architecture §4).
 """
 
 from __future__ import annotations
@@ -67,15 +67,19 @@ class Directory:
     revocations_file: Path | None = None
     on_members: Callable[[Members], None] = _ignore
     """Told of each list of members that was read."""
+    card_file: Path | None = None
+    """This node's own card; a renewed one is taken into use and shown to all who are connected."""
     _seen: dict[Path, tuple[int, int]] = field(default_factory=dict[Path, tuple[int, int]])
 
     async def run(self) -> None:
-        """Follow the two files, for ever; what is unreadable leaves the last in force."""
+        """Follow the files, for ever; what is unreadable leaves the last in force."""
         while True:
             if self._changed(self.members_file):
                 await self._take_members()
             if self.revocations_file is not None and self._changed(self.revocations_file):
                 self._take_revocations(self.revocations_file)
+            if self.card_file is not None and self._changed(self.card_file):
+                self._take_card(self.card_file)
             await trio.sleep(CHECK_S)
 
     async def reach(self, peer_id: str, addresses: Iterable[str]) -> None:
@@ -109,6 +113,13 @@ class Directory:
                 self.mesh.revoke(raw)
         except (OSError, RemoteProtocolError) as error:
             log.warning("revocations are unreadable; the last ones stay", path=str(path), problem=str(error))
+
+    def _take_card(self, path: Path) -> None:
+        try:
+            if self.mesh.renew(path.read_bytes()):
+                log.info("membership card renewed", path=str(path))
+        except (OSError, RemoteProtocolError) as error:
+            log.warning("new card cannot be used; the last one stays", path=str(path), problem=str(error))
 
     def _changed(self, path: Path) -> bool:
         try:

@@ -131,6 +131,17 @@ class Membership:
             self.enforce()
         return newer
 
+    def renew(self, raw: bytes) -> bool:
+        """Take in a new card of one's own and show it to all who are connected, before the old one ends.
+
+        Returns whether it is newer. Raises MalformedError, SignatureError, CardRefusedError.
+        """
+        newer = self.roster.renew(raw, self._settings.clock())
+        if newer:
+            for peer in self._admitted:
+                self._background.start(self._exchange_by_dialling, peer)
+        return newer
+
     def enforce(self) -> None:
         """End the connections of peers whose cards are no longer valid, and update the gauges."""
         for peer in [peer for peer in self._admitted if not self.is_member(str(peer))]:

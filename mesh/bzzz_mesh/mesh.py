@@ -187,6 +187,13 @@ class Mesh:
         """
         return self._membership.revoke(revocations)
 
+    def renew(self, card: bytes) -> bool:
+        """Take in a new card of this node's own and show it to all who are connected; return whether it is newer.
+
+        Raises MalformedError, SignatureError, CardRefusedError.
+        """
+        return self._membership.renew(card)
+
     def _topics_by_peer(self) -> dict[str, set[str]]:
         topics: dict[str, set[str]] = {}
         for topic, peers in self._pubsub.peer_topics.items():

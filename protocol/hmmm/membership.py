@@ -45,6 +45,12 @@ class Revocation(Model):
 
     serial: int = Field(ge=1, le=2**53)
     revoked_at: Moment
+    and_below: Literal[True] | None = None
+    """Every card with a lower serial as well: said by an authority that lost its list, and to keep a list short."""
+
+    def covers(self, serial: int) -> bool:
+        """Whether it is this card that stopped being valid."""
+        return serial == self.serial or (self.and_below is not None and serial < self.serial)
 
 
 class Revocations(Model):
@@ -116,7 +122,7 @@ def judge_card(card: MembershipCard, at: datetime, revoked: Iterable[Revocation]
             "expired", f"card of {card.node_id}: expired {card.not_after}, used {at}; ask for a new one"
         )
     for revocation in revoked:
-        if revocation.serial == card.serial and at >= revocation.revoked_at:
+        if revocation.covers(card.serial) and at >= revocation.revoked_at:
             raise CardRefusedError(
                 "revoked", f"card of {card.node_id}: serial {card.serial} is revoked; refused"
             )
@@ -134,7 +140,8 @@ class Roster:
         self.own_card = own_card
         self._cards: dict[str, tuple[MembershipCard, bytes]] = {}
         self._revocations = Revocations(hive=hive, version=0)
-        self._revoked: dict[int, Revocation] = {}
+        self._revoked: dict[int, list[Revocation]] = {}
+        self._revoked_below: tuple[Revocation, ...] = ()
         self._revocations_bytes = b""
         own = read_card(own_card, hive=hive, hive_key=hive_key)
         self._cards[own.peer_id] = (own, own_card)
@@ -198,9 +205,37 @@ class Roster:
         if revocations.version <= self._revocations.version:
             return False
         self._revocations, self._revocations_bytes = revocations, raw
-        self._revoked = {r.serial: r for r in revocations.revoked}
+        self._revoked = {}
+        for revocation in revocations.revoked:
+            self._revoked.setdefault(revocation.serial, []).append(revocation)
+        self._revoked_below = tuple(r for r in revocations.revoked if r.and_below)
+        return True
+
+    def renew(self, raw: bytes, now: datetime) -> bool:
+        """Take in a new card of one's own, while running; return whether it is newer than the one in use.
+
+        Raises MalformedError, SignatureError, CardRefusedError; with reason `other_keys` for a card that is for
+        another peer, log or role: those keys are read at the start alone.
+        """
+        card = read_card(raw, hive=self.hive, hive_key=self.hive_key)
+        own = self.own
+        if (card.node_id, card.peer_id, card.log_key, card.role) != (
+            own.node_id,
+            own.peer_id,
+            own.log_key,
+            own.role,
+        ):
+            raise CardRefusedError(
+                "other_keys",
+                f"own card: expected one for {own.role} {own.node_id} as {own.peer_id}, got {card.role} "
+                f"{card.node_id} as {card.peer_id}; restart to use other keys",
+            )
+        if card.serial <= own.serial:
+            return False
+        self._judge(card, now)
+        self.own, self.own_card = card, raw
+        self._cards[card.peer_id] = (card, raw)
         return True
 
     def _judge(self, card: MembershipCard, at: datetime) -> None:
-        revocation = self._revoked.get(card.serial)
-        judge_card(card, at, () if revocation is None else (revocation,))
+        judge_card(card, at, (*self._revoked.get(card.serial, ()), *self._revoked_below))

@@ -33,6 +33,24 @@ async def test_a_member_that_is_added_to_the_list_is_dialled(tmp_path: Path) -> 
         nursery.cancel_scope.cancel()
 
 
+async def test_a_renewed_card_is_shown_to_peers_without_losing_them(tmp_path: Path) -> None:
+    hive = Hive()
+    path, card = tmp_path / "card.json", tmp_path / "new.json"
+    path.write_text("[]")
+    async with hive.nodes(2) as (one, two), trio.open_nursery() as nursery:
+        held = tmp_path / "held.json"
+        held.write_bytes(one.roster.own_card)
+        nursery.start_soon(Directory(one.mesh, path, card_file=held).run)
+        card.write_bytes(hive.card(0))
+        card.replace(held)
+        await until(lambda: two.roster.card_bytes_of(one.mesh.peer_id) == held.read_bytes())
+        assert one.roster.own_card == held.read_bytes()
+        assert one.sees(two)
+        assert two.sees(one)
+        assert one.refused("card_ended") + two.refused("card_ended") == 0
+        nursery.cancel_scope.cancel()
+
+
 async def test_a_peer_is_reached_at_the_addresses_it_announces(tmp_path: Path) -> None:
     hive = Hive()
     async with hive.node(1) as one, hive.node(2) as two:

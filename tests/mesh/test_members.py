@@ -87,6 +87,20 @@ async def test_who_comes_later_learns_the_revocations_when_it_connects(hive: Hiv
             assert b.roster.revocations.version == 7
 
 
+async def test_who_was_revoked_while_away_is_refused_by_those_who_know_and_by_who_comes_later(
+    hive: Hive,
+) -> None:
+    async with hive.node(0) as a:
+        thief = hive.roster(2)
+        a.mesh.revoke(hive.revocations(1, thief.own.serial))
+        async with hive.node(1, a) as late, hive.node(2, a, late, roster=thief) as revoked:
+            await until(lambda: late.sees(a))
+            await until(lambda: min(_refused(node) + _refused(revoked) for node in (a, late)) > 0)
+            await until(lambda: revoked.count("dials_total", outcome="connected") >= 2)
+            assert not a.sees(revoked)
+            assert not late.sees(revoked)
+
+
 async def test_revocations_by_another_key_are_refused(hive: Hive) -> None:
     async with hive.node(0) as a:
         with pytest.raises(SignatureError):

@@ -160,6 +160,63 @@ def test_revocations_replace_older_ones_and_never_newer_ones() -> None:
         known.admit(other.card_bytes, START)
 
 
+@pytest.mark.parametrize(("behind", "is_valid"), [(0, False), (1, False), (-1, True)])
+def test_a_revocation_may_cover_every_lower_serial(behind: int, is_valid: bool) -> None:
+    known, other = roster(), HIVE.node("bzzz-5")
+    known.admit(other.card_bytes, START)
+    floor = {"serial": other.card.serial + behind, "revoked_at": START.isoformat(), "and_below": True}
+    assert known.revoke(revocations_with(version=9, revoked=[floor]))
+    assert (known.card_of(other.key.key_id, START) is not None) == is_valid
+    assert known.card_of(other.key.key_id, START - SECOND) == other.card, "not before its moment"
+
+
+def test_of_two_revocations_of_a_card_the_earlier_counts() -> None:
+    known, other = roster(), HIVE.node("bzzz-6")
+    known.admit(other.card_bytes, START - SECOND)
+    later = {"serial": other.card.serial, "revoked_at": (START + SECOND).isoformat()}
+    assert known.revoke(revocations_with(revoked=[later | {"revoked_at": START.isoformat()}, later]))
+    assert known.card_of(other.key.key_id, START) is None
+
+
+def test_an_own_card_is_renewed_while_running() -> None:
+    hive = Hive()
+    old, new = hive.node("bzzz-7"), hive.node("bzzz-7", not_after=START + timedelta(days=900))
+    known = Roster("test", KEY, old.card_bytes)
+    assert known.renew(new.card_bytes, START)
+    assert (known.own, known.own_card) == (new.card, new.card_bytes)
+    assert known.card_of(old.key.key_id, new.card.not_after) == new.card
+    assert not known.renew(new.card_bytes, START), "no news"
+    assert not known.renew(old.card_bytes, START), "an older one never replaces a newer one"
+    assert known.own == new.card
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"peer_id": HIVE.node("someone").key.key_id}, "other_keys"),
+        ({"log_key": "0" * 64}, "other_keys"),
+        ({"node_id": "bzzz-8"}, "other_keys"),
+        ({"role": "scribe"}, "other_keys"),
+        ({"hive": "other"}, "foreign_hive"),
+        ({"not_after": (START - SECOND).isoformat()}, "expired"),
+    ],
+)
+def test_an_own_card_that_does_not_fit_leaves_the_last_one(changes: dict[str, Any], reason: str) -> None:
+    known = roster()
+    with pytest.raises(CardRefusedError) as refusal:
+        known.renew(card_with(**{"serial": 99} | changes), START)
+    assert refusal.value.reason == reason
+    assert (known.own, known.own_card) == (NODE.card, NODE.card_bytes)
+
+
+def test_an_own_card_that_is_revoked_is_not_taken_into_use() -> None:
+    known = roster()
+    known.revoke(HIVE.revoke(99))
+    with pytest.raises(CardRefusedError) as refusal:
+        known.renew(card_with(serial=99), START)
+    assert refusal.value.reason == "revoked"
+
+
 def test_a_roster_is_bounded() -> None:
     known = roster()
     known._cards.update({f"peer-{n}": (NODE.card, b"") for n in range(MAX_KNOWN_CARDS)})
