@@ -219,7 +219,8 @@ class OperatorSettings(Settings):
     metrics_port: int = Field(default=9400, ge=0, le=65_535)
     """0 takes any free one; the ready line tells which."""
     liveness_port: int = Field(default=8082, ge=0, le=65_535)
-    listen_host: str = "0.0.0.0"  # noqa: S104: in a pod the kubelet and Prometheus come from outside
+    # in a pod the kubelet and Prometheus come from outside
+    listen_host: str = "0.0.0.0"  # noqa: S104
     lease_s: float = Field(default=15.0, ge=1, le=600)
     """How long another operator waits after this one was last heard of; renewed at a third of it."""
     log_level: Literal["debug", "info", "warning", "error"] = "info"
