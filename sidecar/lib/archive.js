@@ -7,7 +7,8 @@ const fs = require('node:fs')
 const path = require('node:path')
 const { ConfigError, notFound, badRequest, textOf } = require('./errors')
 const { writeDurably, readJson } = require('./files')
-const { createServer, sendJson, integer } = require('./http')
+const { KeptList } = require('./keptlist')
+const { createServer, sendJson, readBody, integer } = require('./http')
 const { archiveKeys } = require('./keys')
 const { ListFile } = require('./listfile')
 const { listenOnPort } = require('./listen')
@@ -24,6 +25,7 @@ const logger = require('./logger')
 /** @typedef {InstanceType<typeof Replica>} LogReplica */
 
 const MAX_WAIT_S = 30
+const MAX_LIST_BYTES = 4 * 1024 * 1024
 
 class Archive {
   /**
@@ -57,7 +59,7 @@ class Archive {
    * @param {LogAddress[]} list
    */
   apply (list) {
-    this.applying = this.applying.then(() => this.applyNow(list))
+    this.applying = this.applying.catch(() => {}).then(() => this.applyNow(list)) // who gave the list before has seen its fault
     return this.applying
   }
 
@@ -135,7 +137,7 @@ class Archive {
 
   async close () {
     this.closed = true
-    await this.applying
+    await this.applying.catch(() => {})
     await Promise.all([...this.replicas.values()].map(replica => replica.close()))
   }
 }
@@ -154,16 +156,20 @@ async function startArchive (config) {
   const metrics = archiveMetrics(() => archive.describe())
   await archive.open()
   await archive.apply(config.logs)
-  const list = config.logsFile === null ? null : new ListFile(config.logsFile, logs => archive.apply([...config.logs, ...logs]))
-  await list?.read()
+  /** @param {LogAddress[]} logs */
+  const follow = logs => archive.apply([...config.logs, ...logs])
+  const file = config.logsFile === null ? null : new ListFile(config.logsFile, follow)
+  await file?.read()
+  const kept = new KeptList(config.dir, config.logsFile, follow)
+  if (file === null) await kept.restore()
 
   let draining = false
-  const server = createServer(routes(archive, () => draining), {
+  const server = createServer(routes(archive, kept, () => draining), {
     token: config.token,
     isDraining: () => draining,
     onError: code => metrics.errors.inc({ code })
   })
-  const figures = metricsServer(metrics.registry)
+  const figures = metricsServer(metrics.registry, config.metrics?.token ?? null)
   const port = await listenOnPort(server, config.http)
   const metricsPort = config.metrics === null ? null : await listenOnPort(figures, config.metrics)
   return {
@@ -174,7 +180,7 @@ async function startArchive (config) {
     },
     async stop () {
       draining = true
-      list?.close()
+      file?.close()
       const closed = new Promise(resolve => server.close(resolve))
       for (const replica of archive.replicas.values()) replica.endReaders()
       figures.close()
@@ -188,10 +194,11 @@ async function startArchive (config) {
 
 /**
  * @param {Archive} archive
+ * @param {InstanceType<typeof KeptList>} kept
  * @param {() => boolean} isDraining
  * @returns {Route[]}
  */
-function routes (archive, isDraining) {
+function routes (archive, kept, isDraining) {
   return [
     { method: 'GET', path: /^\/healthz$/, open: true, handle: ({ response }) => sendJson(response, 200, { ok: true }) },
     {
@@ -201,6 +208,11 @@ function routes (archive, isDraining) {
       handle: ({ response }) => sendJson(response, isDraining() ? 503 : 200, { ready: !isDraining() })
     },
     { method: 'GET', path: /^\/v1\/logs$/, handle: ({ response }) => sendJson(response, 200, { logs: archive.describe() }) },
+    {
+      method: 'PUT',
+      path: /^\/v1\/logs$/,
+      handle: async ({ request, response }) => sendJson(response, 200, { count: await kept.replace(await readBody(request, MAX_LIST_BYTES)) })
+    },
     { method: 'GET', path: /^\/v1\/stream$/, handle: ({ response }) => streamLengths(archive, response, isDraining) },
     {
       method: 'GET',

@@ -6,15 +6,17 @@ const fs = require('node:fs')
 const { ConfigError, textOf, codeOf } = require('./errors')
 
 /** @typedef {{ host: string, port: number }} Address */
+/** @typedef {Address & { token: string | null }} MetricsAddress token null: anybody may read them */
 /** @typedef {{ nodeId: string, key: string, host: string, port: number, replicationKey: string }} LogAddress */
 /**
  * @typedef {object} LogConfig
  * @property {string} dir
+ * @property {boolean} dirPerKey the log lives in `dir`/<log key>, so that another seed begins beside the log before it
  * @property {string} socket
  * @property {number} socketMode
  * @property {Buffer} seed
  * @property {Address & { allow: string[], witnessMs: number }} replication
- * @property {Address | null} metrics
+ * @property {MetricsAddress | null} metrics
  */
 /**
  * @typedef {object} ArchiveConfig
@@ -24,7 +26,7 @@ const { ConfigError, textOf, codeOf } = require('./errors')
  * @property {Buffer} noiseSeed
  * @property {LogAddress[]} logs
  * @property {string | null} logsFile
- * @property {Address | null} metrics
+ * @property {MetricsAddress | null} metrics
  */
 
 const HEX_32 = /^[0-9a-f]{64}$/
@@ -32,6 +34,10 @@ const DEFAULT_SOCKET_MODE = 0o660
 /** How long a log's first append after a start waits for the archive's word, in ms (see log.js). */
 const DEFAULT_WITNESS_MS = 1500
 const MAX_SOCKET_PATH = 107 // sun_path, without its closing zero
+/** Far above any hive; each log costs the archive 2 MB of memory. */
+const MAX_LOGS = 4096
+const MIN_TOKEN = 16
+const MAX_NAME = 253 // a DNS name's
 
 class Fields {
   /** @param {any} value */
@@ -67,10 +73,16 @@ class Fields {
     return this.get(name, 'a port (0 = any free one)', isPort, fallback)
   }
 
-  /** @param {string} name @returns {Address | null} */
-  address (name) {
-    if (this.value[name] === undefined || this.value[name] === null) return null
-    return { host: this.text(`${name}.host`, '127.0.0.1'), port: this.port(`${name}.port`, 0) }
+  /** @returns {MetricsAddress | null} */
+  metrics () {
+    if (this.value.metrics === undefined || this.value.metrics === null) return null
+    const token = isAbsent(this.value.metrics.tokenFile) ? null : this.token('metrics.tokenFile')
+    return { host: this.text('metrics.host', '127.0.0.1'), port: this.port('metrics.port', 0), token }
+  }
+
+  /** @param {string} name @returns {string} */
+  token (name) {
+    return this.secret(name, text => text.length >= MIN_TOKEN, `at least ${MIN_TOKEN} characters`)
   }
 
   /** @param {string} name @param {(text: string) => boolean} is @param {string} expected @returns {string} */
@@ -91,6 +103,16 @@ class Fields {
   finish (file) {
     if (this.faults.length > 0) throw new ConfigError(`${file}: ${this.faults.join('; ')}`)
   }
+}
+
+/** @param {unknown} value @returns {value is null | undefined} */
+function isAbsent (value) {
+  return value === undefined || value === null
+}
+
+/** @param {unknown} value @returns {value is boolean} */
+function isFlag (value) {
+  return typeof value === 'boolean'
 }
 
 /** @param {unknown} value @returns {value is string} */
@@ -125,16 +147,16 @@ function isKey (value) {
 
 /** @param {any} value @returns {value is LogAddress} */
 function isLogAddress (value) {
-  return typeof value === 'object' && value !== null && isText(value.nodeId) && isKey(value.key) &&
-    isText(value.host) && isPort(value.port) && isKey(value.replicationKey)
+  return typeof value === 'object' && value !== null && isText(value.nodeId) && value.nodeId.length <= MAX_NAME &&
+    isKey(value.key) && isText(value.host) && value.host.length <= MAX_NAME && isPort(value.port) && isKey(value.replicationKey)
 }
 
 /** @param {unknown} value @returns {value is LogAddress[]} */
 function isLogList (value) {
-  return Array.isArray(value) && value.every(isLogAddress)
+  return Array.isArray(value) && value.length <= MAX_LOGS && value.every(isLogAddress)
 }
 
-const LOG_LIST = 'a list of {nodeId, key, host, port, replicationKey}, keys as 64 hex digits'
+const LOG_LIST = `a list of at most ${MAX_LOGS} {nodeId, key, host, port, replicationKey}, keys as 64 hex digits`
 
 /**
  * @param {string} file
@@ -160,6 +182,7 @@ function readLogConfig (file) {
   const fields = new Fields(readObject(file))
   const config = {
     dir: fields.text('dir'),
+    dirPerKey: fields.get('dirPerKey', 'true or false', isFlag, false),
     socket: fields.text('socket'),
     socketMode: fields.get('socketMode', 'file mode bits as a number', isMode, DEFAULT_SOCKET_MODE),
     seed: Buffer.from(fields.secret('seedFile', isKey, '64 hex digits (a 32-byte seed)'), 'hex'),
@@ -169,7 +192,7 @@ function readLogConfig (file) {
       allow: fields.get('replication.allow', 'a list of Noise keys, 64 hex digits each', isKeyList, []),
       witnessMs: fields.get('replication.witnessMs', 'milliseconds, at most 600000', isDuration, DEFAULT_WITNESS_MS)
     },
-    metrics: fields.address('metrics')
+    metrics: fields.metrics()
   }
   if (isText(config.socket) && Buffer.byteLength(config.socket) > MAX_SOCKET_PATH) {
     fields.faults.push(`socket: expected a path of at most ${MAX_SOCKET_PATH} bytes, a unix socket's limit`)
@@ -188,11 +211,11 @@ function readArchiveConfig (file) {
   const config = {
     dir: fields.text('dir'),
     http: { host: fields.text('http.host', '127.0.0.1'), port: fields.port('http.port', 0) },
-    token: fields.secret('tokenFile', text => text.length >= 16, 'at least 16 characters'),
+    token: fields.token('tokenFile'),
     noiseSeed: Buffer.from(fields.secret('noiseSeedFile', isKey, '64 hex digits (a 32-byte seed)'), 'hex'),
     logs: fields.get('logs', LOG_LIST, isLogList, []),
-    logsFile: fields.value.logsFile === undefined || fields.value.logsFile === null ? null : fields.text('logsFile'),
-    metrics: fields.address('metrics')
+    logsFile: isAbsent(fields.value.logsFile) ? null : fields.text('logsFile'),
+    metrics: fields.metrics()
   }
   fields.finish(file)
   return config
@@ -204,10 +227,19 @@ function readArchiveConfig (file) {
  * @throws {ConfigError}
  */
 function readLogList (file) {
-  const value = readObject(file)
-  const list = Array.isArray(value) ? value : value.logs
-  if (!isLogList(list)) throw new ConfigError(`${file}: expected ${LOG_LIST}`)
+  const list = parseLogList(readObject(file))
+  if (list === null) throw new ConfigError(`${file}: expected ${LOG_LIST}`)
   return list
 }
 
-module.exports = { readLogConfig, readArchiveConfig, readLogList }
+/**
+ * @param {any} value the list itself, or an object with it as `logs`
+ * @returns {LogAddress[] | null} with the known fields alone; null when something in it does not fit
+ */
+function parseLogList (value) {
+  const list = Array.isArray(value) ? value : value?.logs
+  if (!isLogList(list)) return null
+  return list.map(({ nodeId, key, host, port, replicationKey }) => ({ nodeId, key, host, port, replicationKey }))
+}
+
+module.exports = { readLogConfig, readArchiveConfig, readLogList, parseLogList, LOG_LIST }

@@ -3,7 +3,7 @@
 // A small HTTP/1.1 JSON server: routes, bounded bodies, one shape of error, clients that are too slow dropped.
 
 const http = require('node:http')
-const { createHash, timingSafeEqual } = require('node:crypto')
+const { isBearer } = require('./bearer')
 const { ApiError, badRequest, notFound, textOf, codeOf } = require('./errors')
 const logger = require('./logger')
 
@@ -79,16 +79,9 @@ function toUrl (target) {
  * @param {string | undefined} token
  */
 function authorise (request, token) {
-  if (token === undefined) return
-  const sent = digest(request.headers.authorization ?? '')
-  if (!timingSafeEqual(sent, digest(`Bearer ${token}`))) {
+  if (token !== undefined && !isBearer(request, token)) {
     throw new ApiError(401, 'UNAUTHORIZED', 'expected an Authorization header with this archive\'s bearer token')
   }
-}
-
-/** @param {string} text */
-function digest (text) {
-  return createHash('sha256').update(text).digest() // equal lengths, as timingSafeEqual asks for
 }
 
 /**

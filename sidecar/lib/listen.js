@@ -4,7 +4,9 @@
 
 const fs = require('node:fs')
 const net = require('node:net')
+const path = require('node:path')
 const { ConfigError, textOf, codeOf } = require('./errors')
+const logger = require('./logger')
 
 /**
  * @param {net.Server} server
@@ -21,6 +23,21 @@ async function listenOnSocket (server, file, mode) {
     })
   } finally {
     process.umask(umask)
+  }
+  shareWithGroup(file)
+}
+
+/**
+ * Give a socket to its directory's group. A setgid directory (a pod's volume with an fsGroup) has done so already.
+ * @param {string} file
+ */
+function shareWithGroup (file) {
+  const { gid } = fs.statSync(path.dirname(file))
+  if (fs.statSync(file).gid === gid) return
+  try {
+    fs.chownSync(file, -1, gid)
+  } catch (error) { // not a member of that group: the socket stays with our own
+    logger.warning('socket_group_kept', { socket: file, group: gid, error: codeOf(error) })
   }
 }
 

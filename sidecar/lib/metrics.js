@@ -1,9 +1,10 @@
 'use strict'
 
-// Prometheus metrics, on a port of their own that needs no token and shows no content.
+// Prometheus metrics, on a port of their own that shows no content; behind a token where one is configured.
 
 const http = require('node:http')
 const prom = require('prom-client')
+const { isBearer } = require('./bearer')
 
 const SECONDS = [0.0005, 0.001, 0.002, 0.003, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 1, 5]
 const RECORDS = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024]
@@ -67,10 +68,15 @@ function archiveMetrics (list) {
 
 /**
  * @param {prom.Registry} registry
+ * @param {string | null} token without it anybody may read them
  * @returns {http.Server} serves /metrics
  */
-function metricsServer (registry) {
+function metricsServer (registry, token) {
   const server = http.createServer({ maxHeaderSize: 8192, requestTimeout: 5000 }, async (request, response) => {
+    if (token !== null && !isBearer(request, token)) {
+      response.writeHead(401, { 'www-authenticate': 'Bearer' }).end()
+      return
+    }
     if (request.url !== '/metrics') {
       response.writeHead(404).end()
       return

@@ -5,6 +5,7 @@
 
 const net = require('node:net')
 const Hypercore = require('hypercore')
+const { resolve } = require('./names')
 const { textOf } = require('./errors')
 const logger = require('./logger')
 
@@ -12,7 +13,8 @@ const LIMITS = {
   connections: 16,
   handshakeMs: 5000, // TCP connect, and Noise handshake
   handshakeBytes: 4096, // a stranger may send this much
-  backoffMs: { first: 100, most: 1000 }
+  silenceMs: 20_000, // each side says something every 5 s; a pod that is gone sends no end of its connections
+  backoffMs: { first: 100, most: 800 } // with its jitter at most 1 s: an agent waits for this
 }
 
 /**
@@ -56,6 +58,7 @@ function runConnection (socket, initiator, keyPair, admit, onRefused) {
       }
       admitted = true
       socket.off('data', guard)
+      stream.noiseStream.setTimeout(LIMITS.silenceMs)
       core.replicate(stream)
     }).catch(() => socket.destroy())
   })
@@ -123,7 +126,9 @@ class Dialler {
   /** @returns {Promise<boolean>} after the connection's end: whether it got as far as replicating */
   async dial () {
     const { host, port, keyPair, remoteKey, core, onRefused } = this.options
-    const socket = net.connect({ host, port })
+    const address = await resolve(host) // anew each time: a pod that comes back has another address
+    if (address === null || this.stopped) return false
+    const socket = net.connect({ host: address, port })
     this.socket = socket
     const timer = setTimeout(() => socket.destroy(), LIMITS.handshakeMs)
     const connected = await new Promise(resolve => {

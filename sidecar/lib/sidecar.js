@@ -2,6 +2,7 @@
 
 // Log mode: one agent's log, its API on a unix socket, its replication port, its metrics.
 
+const path = require('node:path')
 const { withDeadline } = require('./deadline')
 const { createServer, sendJson, readBody } = require('./http')
 const { Appender } = require('./append')
@@ -29,7 +30,7 @@ async function startSidecar (config, die) {
   const keys = logKeys(config.seed)
   const { allow, witnessMs } = config.replication
   const log = await WriterLog.open({
-    dir: config.dir,
+    dir: config.dirPerKey ? path.join(config.dir, keys.key.toString('hex')) : config.dir,
     keys,
     hasWitness: allow.length > 0,
     witnessMs,
@@ -62,7 +63,7 @@ async function startSidecar (config, die) {
     isDraining: () => draining,
     onError: code => metrics.errors.inc({ code })
   })
-  const figures = metricsServer(metrics.registry)
+  const figures = metricsServer(metrics.registry, config.metrics?.token ?? null)
   const replicationPort = await listenOnPort(replication.server, config.replication)
   const metricsPort = config.metrics === null ? null : await listenOnPort(figures, config.metrics)
   await listenOnSocket(server, config.socket, config.socketMode)

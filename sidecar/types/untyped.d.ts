@@ -8,7 +8,7 @@ declare module 'hypercore' {
   import { EventEmitter } from 'node:events'
   import { Duplex } from 'node:stream'
 
-  interface NoiseStream { opened: Promise<boolean>; remotePublicKey: Buffer }
+  interface NoiseStream { opened: Promise<boolean>; remotePublicKey: Buffer; setTimeout (milliseconds: number): void }
   interface ProtocolStream extends Duplex { noiseStream: NoiseStream }
   interface Peer { remoteLength: number; remoteFork: number; remoteSynced: boolean; remotePublicKey: Buffer }
   interface State {
