@@ -21,6 +21,7 @@ from bzzz_agent.claimant.desk import Desk
 from bzzz_agent.clock import now
 from bzzz_agent.discovery import Discovery
 from bzzz_agent.execution import Execution, ExecutionSettings, Runner
+from bzzz_agent.execution.command import CommandModel
 from bzzz_agent.failpoints import Failpoints
 from bzzz_agent.github.client import GitHubClient, open_client
 from bzzz_agent.github.metrics import GitHubMetrics
@@ -30,6 +31,8 @@ from bzzz_agent.inbox import Inbox
 from bzzz_agent.journal import Journal
 from bzzz_agent.log_client import LogClient
 from bzzz_agent.metrics import AgentMetrics
+from bzzz_agent.model_proxy import open_model_proxy, upstream_of
+from bzzz_agent.reasoning.errors import ModelUnavailableError
 from bzzz_agent.reasoning.model import ModelSettings, ReasoningModel
 from bzzz_agent.reasoning.reviewer import ModelJudge
 from bzzz_agent.review.reviewer import Reviewer, ReviewerSettings
@@ -165,7 +168,8 @@ async def assemble(settings: AgentSettings) -> AsyncGenerator[Agent]:
         model = _model(settings)
         runner = Runner(settings.runner.socket, read_secret(settings.runner.token_file))
         hands = ExecutionSettings.from_spec(settings.spec.execution, settings.state_dir)
-        execution = Execution(hands, runner, model, github.git_token)
+        command_model = await _command_model(settings, stack)
+        execution = Execution(hands, runner, model, github.git_token, command_model)
         mesh = await stack.enter_async_context(_join(settings, seed, roster, registry))
         voice = Voice(settings.node_id, mesh, journal, key, failpoints)
         tools = Tools(
@@ -236,6 +240,30 @@ def _model(settings: AgentSettings) -> ReasoningModel | None:
         return None
     key = None if chosen.key_file is None else read_secret(chosen.key_file)
     return ReasoningModel(ModelSettings(name=chosen.name, base_url=chosen.base_url, key=key))
+
+
+async def _command_model(settings: AgentSettings, stack: AsyncExitStack) -> CommandModel | None:
+    """Open the model proxy where a command may ask the manifest's model (architecture §9).
+
+    Raises SettingsError where limits are to be kept that nobody could keep.
+    """
+    execution, chosen = settings.spec.execution, settings.model
+    if execution.type != "command" or chosen is None:
+        return None
+
+    def model() -> ModelSettings:
+        key = None if chosen.key_file is None else read_secret(chosen.key_file)
+        return ModelSettings(name=chosen.name, base_url=chosen.base_url, key=key)
+
+    try:
+        upstream_of(model())
+    except ModelUnavailableError as error:
+        if execution.limits.tokens is None and execution.limits.usd is None:
+            log.warning("the command gets no way to the model", problem=str(error))
+            return None
+        raise SettingsError(f"spec.execution.limits: cannot be kept for a command: {error}") from error
+    proxy = await stack.enter_async_context(open_model_proxy(settings.model_proxy_port))
+    return CommandModel(proxy, lambda: upstream_of(model()))
 
 
 async def _open_repositories(

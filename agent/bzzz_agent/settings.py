@@ -96,6 +96,8 @@ class AgentSettings(Settings):
     github: GitHubSettings
     claims: ClaimSettings = Field(default_factory=ClaimSettings)
     model: ModelSettings | None = None
+    model_proxy_port: int = Field(default=0, ge=0, le=65_535)
+    """Port of 127.0.0.1 at which a command reaches the model; 0 takes any free one."""
     metrics: MetricsSettings = Field(default_factory=MetricsSettings)
     spec: HiveAgentSpec
     failpoints: tuple[str, ...] = ()

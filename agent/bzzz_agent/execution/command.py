@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Any, Final
 
 import trio
 
-from bzzz_agent.execution.errors import ExecutionError, RunnerUnavailableError
+from bzzz_agent.execution.errors import ExecutionError, LimitExceededError, RunnerUnavailableError
+from bzzz_agent.execution.limits import Meter
 from bzzz_agent.execution.runner_client import Runner, RunResult
 from bzzz_agent.execution.task import OnProgress, Task
+from bzzz_agent.model_proxy import ModelProxy, Session, Upstream
 
 ISSUE_FILE: Final = "BZZZ_ISSUE_FILE"
 PLAN_FILE: Final = "BZZZ_PLAN_FILE"
@@ -47,6 +51,21 @@ async def make_repository(runner: Runner) -> None:
     await runner.run(["sh", "-c", _REPOSITORY], timeout_s=60, output_limit=4096)
 
 
+@dataclass(frozen=True)
+class CommandModel:
+    """The manifest's model, for commands that ask it by themselves by way of the model proxy."""
+
+    proxy: ModelProxy
+    upstream: Callable[[], Upstream]
+    """Asked for each run, so that a key that was replaced is taken up."""
+
+    @asynccontextmanager
+    async def opened(self, meter: Meter) -> AsyncGenerator[Session]:
+        """Let one run use it, on the issue's account."""
+        async with self.proxy.session(self.upstream(), meter) as session:
+            yield session
+
+
 async def run_command(
     runner: Runner,
     argv: Sequence[str],
@@ -55,26 +74,56 @@ async def run_command(
     *,
     timeout_s: float,
     on_progress: OnProgress | None = None,
+    model: CommandModel | None = None,
+    meter: Meter | None = None,
 ) -> RunResult:
-    """Run a command in the checkout that is there, with the issue and the plan as files beside it."""
+    """Run a command in the checkout that is there, with the issue and the plan as files beside it.
+
+    With `model` it may ask the manifest's model, and what that uses is added to the meter. Raises LimitExceededError
+    when it used up what the meter allows (the command is ended), and what the runner raises.
+    """
     env = {
         ISSUE_FILE: await runner.put_file("issue.json", _json(task.to_object())),
         PLAN_FILE: await runner.put_file("plan.json", _json(plan)),
     }
+    if model is None or meter is None:
+        return await _run(runner, argv, env, timeout_s, on_progress, None)
+    async with model.opened(meter) as session:
+        env |= model.proxy.environment(session)
+        return await _run(runner, argv, env, timeout_s, on_progress, session)
+
+
+async def _run(
+    runner: Runner,
+    argv: Sequence[str],
+    env: Mapping[str, str],
+    timeout_s: float,
+    on_progress: OnProgress | None,
+    session: Session | None,
+) -> RunResult:
     lines = _LastLine()
     problem: ExecutionError | None = None
     result: RunResult | None = None
     async with trio.open_nursery() as nursery:
         if on_progress is not None:
             nursery.start_soon(lines.tell, on_progress)
+        if session is not None:
+            nursery.start_soon(_cancel_when_spent, session, nursery.cancel_scope)
         try:
             result = await runner.run(expand(argv, env), env=env, timeout_s=timeout_s, on_output=lines.take)
         except ExecutionError as error:  # raised below, outside of the nursery, which would wrap it
             problem = error
         nursery.cancel_scope.cancel()
+    if session is not None and session.spent.is_set():
+        raise LimitExceededError("model_budget", f"{shown(argv)}: {session.problem}")
     if result is None:
         raise problem or RunnerUnavailableError("runner_gone", f"{argv[0]}: cancelled")
     return result
+
+
+async def _cancel_when_spent(session: Session, scope: trio.CancelScope) -> None:
+    await session.spent.wait()
+    scope.cancel()
 
 
 def _json(value: Mapping[str, Any]) -> bytes:

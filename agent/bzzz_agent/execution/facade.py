@@ -15,7 +15,7 @@ import trio
 
 from bzzz_agent.execution.builtin import Builtin
 from bzzz_agent.execution.clone import Clone
-from bzzz_agent.execution.command import make_repository, run_command, shown
+from bzzz_agent.execution.command import CommandModel, make_repository, run_command, shown
 from bzzz_agent.execution.errors import ExecutionError, LimitExceededError
 from bzzz_agent.execution.git import Remote
 from bzzz_agent.execution.limits import Meter, expect_success
@@ -53,8 +53,10 @@ class Execution:
         runner: Runner,
         model: ReasoningModel | None,
         git_token: GitToken | None = None,
+        command_model: CommandModel | None = None,
     ) -> None:
         self._settings, self._runner, self._model, self._git_token = settings, runner, model, git_token
+        self._command_model = command_model
         self._rules = PatchRules(
             settings.patch_bytes, settings.max_files, settings.protected_paths, settings.outside_footprint
         )
@@ -67,7 +69,9 @@ class Execution:
     ) -> Plan:
         """Make the first plan, or one that meets the feedback. Raises ExecutionError."""
         clone = await self._clone_with(task)
-        planning = Planning(self._settings, clone, self._runner, self._rules, self._model)
+        planning = Planning(
+            self._settings, clone, self._runner, self._rules, self._model, self._command_model
+        )
         return await planning.plan(task, feedback, self._meter(task), on_progress)
 
     async def execute(self, task: Task, plan: Plan, on_progress: OnProgress | None = None) -> Executed:
@@ -114,6 +118,8 @@ class Execution:
                 plan_object(plan, None),
                 timeout_s=settings.timeout_s,
                 on_progress=on_progress,
+                model=self._command_model,
+                meter=meter,
             )
             expect_success(result, shown(settings.command), settings.timeout_s)
             return _Work(result.tail, f"Made by the command {shown(settings.command)}.")

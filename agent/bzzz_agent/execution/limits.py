@@ -2,24 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-
 from bzzz_agent.execution.errors import CommandFailedError, LimitExceededError
 from bzzz_agent.execution.runner_client import RunResult
-from bzzz_agent.reasoning.usage import Budget, Usage
+from bzzz_agent.reasoning.usage import Tally, Usage
 
 
-@dataclass
-class Meter:
+class Meter(Tally):
     """What one issue's planning and execution have used of the model, against what they may."""
-
-    budget: Budget
-    used: Usage = field(default_factory=Usage)
-
-    @property
-    def left(self) -> Budget:
-        """What may still be used."""
-        return self.budget.less(self.used)
 
     def spend(self, usage: Usage) -> None:
         """Add a use. Raises LimitExceededError when it was too much."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from bzzz_agent.execution.clone import SYMLINK, Clone
-from bzzz_agent.execution.command import make_repository, run_command, shown
+from bzzz_agent.execution.command import CommandModel, make_repository, run_command, shown
 from bzzz_agent.execution.errors import PatchRefusedError, PlanFailedError
 from bzzz_agent.execution.limits import Meter, expect_success
 from bzzz_agent.execution.patch import PatchRules
@@ -36,6 +36,7 @@ class Planning:
     runner: Runner
     rules: PatchRules
     model: ReasoningModel | None
+    command_model: CommandModel | None = None
 
     async def plan(
         self, task: Task, feedback: Feedback | None, meter: Meter, on_progress: OnProgress | None
@@ -45,9 +46,9 @@ class Planning:
             case "model":
                 plan = await self._by_model(task, feedback, meter)
             case "command":
-                plan = await self._by_command(task, feedback, on_progress)
+                plan = await self._by_command(task, feedback, meter, on_progress)
             case "dryRun":
-                plan = await self._by_dry_run(task, feedback, on_progress)
+                plan = await self._by_dry_run(task, feedback, meter, on_progress)
         return self._finished(plan, feedback)
 
     def _finished(self, plan: Plan, feedback: Feedback | None) -> Plan:
@@ -61,7 +62,7 @@ class Planning:
         return plan.model_copy(update={"footprint": left, "tests": tests})
 
     async def _by_command(
-        self, task: Task, feedback: Feedback | None, on_progress: OnProgress | None
+        self, task: Task, feedback: Feedback | None, meter: Meter, on_progress: OnProgress | None
     ) -> Plan:
         argv, timeout_s = self.settings.plan_command, self.settings.timeout_s
         async with checked_out(self.clone, self.runner, task.base_sha):
@@ -72,12 +73,14 @@ class Planning:
                 plan_object(None, feedback),
                 timeout_s=timeout_s,
                 on_progress=on_progress,
+                model=self.command_model,
+                meter=meter,
             )
         expect_success(result, f"planCommand {shown(argv)}", timeout_s)
         return plan_from_json(result.stdout)
 
     async def _by_dry_run(
-        self, task: Task, feedback: Feedback | None, on_progress: OnProgress | None
+        self, task: Task, feedback: Feedback | None, meter: Meter, on_progress: OnProgress | None
     ) -> Plan:
         argv, timeout_s = self.settings.command, self.settings.timeout_s
         async with checked_out(self.clone, self.runner, task.base_sha) as checkout:
@@ -89,6 +92,8 @@ class Planning:
                 plan_object(None, feedback),
                 timeout_s=timeout_s,
                 on_progress=on_progress,
+                model=self.command_model,
+                meter=meter,
             )
             expect_success(result, f"dry run of {shown(argv)}", timeout_s)
             try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 
 
@@ -58,3 +58,16 @@ class Budget:
         tokens = None if self.tokens is None else max(0, self.tokens - usage.tokens)
         usd = None if self.usd is None else max(Decimal(0), self.usd - (usage.usd or Decimal(0)))
         return Budget(tokens, usd)
+
+
+@dataclass
+class Tally:
+    """What has been used, against what may be."""
+
+    budget: Budget
+    used: Usage = field(default_factory=Usage)
+
+    @property
+    def left(self) -> Budget:
+        """What may still be used."""
+        return self.budget.less(self.used)
