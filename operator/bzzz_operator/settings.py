@@ -176,6 +176,8 @@ class NetworkPolicies(Settings):
     """Ranges that HTTPS out never reaches. Add the API server's address here if it is a public one."""
     allowed_private: tuple[Cidr, ...] = Field(default=(), max_length=100)
     """Ranges, within `denied` or not, that agents may reach on HTTPS ports: a GitHub Enterprise server, a proxy."""
+    api_server: tuple[Cidr, ...] = Field(default=(), max_length=20)
+    """Where the API server is, for operator and scribe; empty bounds only the ports."""
     in_cluster: tuple[InClusterService, ...] = Field(default=(), max_length=50)
     dns_namespace: dict[str, str] = Field(
         default={"kubernetes.io/metadata.name": "kube-system"}, max_length=10
