@@ -14,7 +14,13 @@ What goes wrong is an `AuthorityError` with a condition's `reason`; the text nam
 from __future__ import annotations
 
 from bzzz_operator.authority.authority import Authority
-from bzzz_operator.authority.errors import AuthorityError, DamagedKeyError, ForeignLedgerError, LedgerError
+from bzzz_operator.authority.errors import (
+    AuthorityError,
+    DamagedKeyError,
+    ForeignLedgerError,
+    LedgerError,
+    NotOursError,
+)
 from bzzz_operator.authority.requests import must_restart, requests_of
 from bzzz_operator.authority.types import (
     REVOKE_ANNOTATION,
@@ -22,7 +28,6 @@ from bzzz_operator.authority.types import (
     AgentWish,
     AuthoritySettings,
     Change,
-    KubeApi,
     LogAddress,
     NodeState,
     Settlement,
@@ -38,10 +43,10 @@ __all__ = [
     "Change",
     "DamagedKeyError",
     "ForeignLedgerError",
-    "KubeApi",
     "LedgerError",
     "LogAddress",
     "NodeState",
+    "NotOursError",
     "Settlement",
     "must_restart",
     "requests_of",

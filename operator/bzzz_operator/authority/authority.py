@@ -2,66 +2,278 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from datetime import UTC, datetime
-from typing import Any
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, cast
 
-from bzzz_operator.authority.types import AgentWish, AuthoritySettings, KubeApi, Settlement
+import structlog
+
+from bzzz_operator.api import Api, Json
+from bzzz_operator.authority.book import Ledger, host_of, parse, render
+from bzzz_operator.authority.errors import AuthorityError
+from bzzz_operator.authority.keys import AgentSecrets, HiveSecrets, agent_secrets, hive_labels, hive_secrets
+from bzzz_operator.authority.ledger import NodeKeys, NodeWish, renewal_due, settle
+from bzzz_operator.authority.types import (
+    REPLICATION_PORT,
+    AgentWish,
+    AuthoritySettings,
+    Change,
+    LogAddress,
+    NodeState,
+    Settlement,
+)
+from bzzz_operator.authority.verdicts import answer
+from bzzz_operator.errors import ApiError, TryAgainError
+from bzzz_operator.kinds import CONFIG_MAP, META_DISCUSSION
+
+TRIES: Final = 6
+REREAD_S: Final = 30.0
+"""The ledger is read anew at least so often, whoever settles: somebody may have edited it."""
+SOONEST: Final = timedelta(minutes=1)
+"""Before the next settlement for time alone."""
+
+log = structlog.get_logger("bzzz.operator.authority")
 
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)
 
 
+@dataclass(frozen=True)
+class _Page:
+    """The ConfigMap as it was last read or written."""
+
+    version: str
+    labels: Mapping[str, str]
+    data: dict[str, str]
+    read_at: float
+    """On the event loop's clock."""
+
+
 class Authority:
-    """Holds the hive key. One acts at a time: the operator's Lease sees to it; the ledger's resourceVersion makes sure."""
+    """Holds the hive key. One acts at a time: the operator's Lease sees to it, compare-and-set makes sure."""
 
     def __init__(
         self,
-        api: KubeApi,
+        api: Api,
         settings: AuthoritySettings,
         wishes: Callable[[], Iterable[AgentWish]],
         now: Callable[[], datetime] = _utc_now,
     ) -> None:
         """Make it; `open` must come before anything else."""
-        raise NotImplementedError
+        self._api = api
+        self._settings = settings
+        self._wishes = wishes
+        self._now = now
+        self._secrets: HiveSecrets | None = None
+        self._agents: dict[str, tuple[AgentWish, AgentSecrets]] = {}
+        self._page: _Page | None = None
+        self._lock = asyncio.Lock()
+        self._asked = 0
+        self._answered = 0
+        self._last: Settlement | None = None
 
     async def open(self) -> None:
-        """Read the hive-level Secrets, or make those that are missing, and write a first ledger.
+        """Read the hive-level Secrets, or make those that are missing, and see to it that the ledger has the scribe.
 
-        Raises AuthorityError, and what the API client raises.
+        Raises AuthorityError, ApiError.
         """
-        raise NotImplementedError
+        self._secrets = await hive_secrets(self._api, self._settings)
+        async with self._lock:
+            await self._settle({self._scribe: self._scribe_wish()}, complete=False)
 
     @property
     def public_key(self) -> str:
         """The hive's public key, 64 hex digits."""
-        raise NotImplementedError
+        return self._opened.hive_key.public.hex()
 
     @property
     def archive_token(self) -> str:
         """The bearer token for the archive."""
-        raise NotImplementedError
+        return self._opened.archive_token
 
-    async def ensure_keys(self, wish: AgentWish) -> None:
+    @property
+    def archive_replication_key(self) -> str:
+        """The archive's Noise key, 64 hex digits: the only one that agents' logs answer."""
+        return self._opened.archive_replication_key
+
+    async def ensure_keys(self, wish: AgentWish, versions: Mapping[str, str] | None = None) -> None:
         """Make a HiveAgent's Secrets and the entries of its ordinals that are missing; carry out pending rotations.
 
-        Raises AuthorityError, and what the API client raises.
+        `versions` are the resourceVersions, by name, that a synced cache has of the Secrets: nothing is read when
+        those are what this process last saw for the same wish. Without it the Secrets are read each time.
+        Raises AuthorityError, TryAgainError, ApiError.
         """
-        raise NotImplementedError
+        known = self._agents.get(wish.name)
+        if known is not None and versions is not None and known[0] == wish:
+            last = known[1].versions
+            if all(int(versions.get(name, "0")) in range(1, int(v) + 1) for name, v in last.items()):
+                return
+        self._agents[wish.name] = (wish, await agent_secrets(self._api, self._settings, wish))
 
-    async def settle(self) -> Settlement:
+    async def settle(self, *, reread: bool = False) -> Settlement:
         """Bring the ledger to what all wishes ask for, by compare-and-set. Callers at the same time share one write.
 
         Nodes whose keys `ensure_keys` has not seen in this process get no card yet; none is taken from them either.
-        Raises AuthorityError, and what the API client raises.
+        `reread` reads the ConfigMap first: for when a watch tells that somebody changed it.
+        Raises AuthorityError, TryAgainError, ApiError.
         """
-        raise NotImplementedError
+        self._asked += 1
+        ticket = self._asked
+        if reread:
+            self._page = None
+        async with self._lock:
+            if self._answered >= ticket and self._last is not None:
+                return replace(self._last, changes=(), written=False)
+            upto = self._asked
+            settlement = await self._settle(self._wanted(), complete=True)
+            self._answered, self._last = upto, settlement
+            return settlement
 
     async def answer(self, discussion: Mapping[str, Any]) -> bool:
         """Take in a MetaDiscussion's `spec.resolution`: sign it once, write `status.verdict` and the conditions.
 
         Takes the object as the API server gives it; returns whether its status was written.
-        Raises what the API client raises.
+        Raises ApiError.
         """
-        raise NotImplementedError
+        body = answer(discussion, self._opened.hive_key, self._now())
+        if body is None:
+            return False
+        await self._api.apply(META_DISCUSSION, body, subresource="status")
+        return True
+
+    @property
+    def _opened(self) -> HiveSecrets:
+        if self._secrets is None:
+            raise AuthorityError("authority: expected open() to come first; the hive's keys are not read yet")
+        return self._secrets
+
+    @property
+    def _scribe(self) -> str:
+        return f"{self._settings.hive}-scribe"
+
+    def _scribe_wish(self) -> NodeWish:
+        return NodeWish("", "scribe", keys=NodeKeys(self._opened.scribe_peer_id, None, None))
+
+    def _wanted(self) -> dict[str, NodeWish]:
+        wanted = {self._scribe: self._scribe_wish()}
+        present: set[str] = set()
+        for wish in self._wishes():
+            present.add(wish.name)
+            known = self._agents.get(wish.name)
+            keys: Mapping[int, NodeKeys] = {}
+            if known is not None and known[0].uid == wish.uid:
+                keys = known[1].nodes
+            for ordinal in sorted({*range(wish.replicas), *wish.leaving}):
+                wanted[f"{wish.name}-{ordinal}"] = NodeWish(
+                    agent=wish.name,
+                    leaving=ordinal >= wish.replicas,
+                    keys=keys.get(ordinal),
+                    revoke=wish.revoke.get(ordinal),
+                    rotate=wish.rotate.get(ordinal),
+                )
+        for name in self._agents.keys() - present:
+            del self._agents[name]
+        return wanted
+
+    async def _settle(self, wanted: Mapping[str, NodeWish], *, complete: bool) -> Settlement:
+        key, life = self._opened.hive_key, self._settings.card_life
+        for _ in range(TRIES):
+            page = await self._read()
+            now = self._now().replace(microsecond=0)
+            data = {} if page is None else page.data
+            before = parse(data, key, self._settings, now)
+            ledger, changes = settle(before, wanted, now, life, complete=complete)
+            text = render(ledger, key, self._settings)
+            if page is not None and text == data:
+                return self._settlement(ledger, wanted, (), now, written=False)
+            if await self._write(page, text):
+                for change in changes:
+                    log.info("ledger", change=change.kind, node=change.node_id, serial=change.serial)
+                return self._settlement(ledger, wanted, changes, now, written=True)
+        raise TryAgainError(
+            f"ConfigMap {self._api.namespace}/{self._name}: others keep changing it; is there another operator of "
+            f"hive {self._settings.hive}?",
+            1.0,
+        )
+
+    @property
+    def _name(self) -> str:
+        return f"{self._settings.hive}-members"
+
+    async def _read(self) -> _Page | None:
+        now = asyncio.get_running_loop().time()
+        if self._page is not None and now - self._page.read_at < REREAD_S:
+            return self._page
+        found = await self._api.find(CONFIG_MAP, self._name)
+        self._page = None if found is None else _page(found, now)
+        return self._page
+
+    async def _write(self, page: _Page | None, data: dict[str, str]) -> bool:
+        """Write the ledger unless somebody else did since; return whether it was written."""
+        labels = hive_labels(self._settings)
+        metadata: Json = {"name": self._name, "labels": labels}
+        body: Json = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
+        try:
+            if page is None:
+                written = await self._api.create(CONFIG_MAP, body)
+            else:
+                metadata["resourceVersion"] = page.version
+                metadata["labels"] = {**page.labels, **labels}
+                written = await self._api.replace(CONFIG_MAP, body)
+        except ApiError as error:
+            self._page = None  # whatever happened, what we know may be old
+            if error.conflict or error.not_found:
+                return False
+            raise
+        self._page = _page(written, asyncio.get_running_loop().time())
+        return True
+
+    def _settlement(
+        self,
+        ledger: Ledger,
+        wanted: Mapping[str, NodeWish],
+        changes: tuple[Change, ...],
+        now: datetime,
+        *,
+        written: bool,
+    ) -> Settlement:
+        entries = {n: e for n, e in sorted(ledger.nodes.items()) if e.hive_agent and n in wanted}
+        logs = tuple(
+            LogAddress(
+                node_id,
+                e.log_key,
+                host_of(node_id, e.hive_agent, self._settings),
+                REPLICATION_PORT,
+                e.replication_key,
+            )
+            for node_id, e in entries.items()
+            if e.log_key is not None and e.replication_key is not None and not e.revoked
+        )
+        due = renewal_due(ledger, self._settings.card_life)
+        return Settlement(
+            public_key=self.public_key,
+            nodes={
+                n: NodeState(
+                    n, e.hive_agent, e.peer_id, e.log_key or "", e.last_serial, e.not_after, e.revoked
+                )
+                for n, e in entries.items()
+            },
+            logs=logs,
+            restarts={n: e.keys_since for n, e in entries.items() if e.keys_since is not None},
+            changes=changes,
+            due=now + SOONEST if due is None else max(due, now + SOONEST),
+            written=written,
+        )
+
+
+def _page(found: Json, now: float) -> _Page:
+    metadata = found["metadata"]
+    return _Page(
+        version=str(metadata["resourceVersion"]),
+        labels=cast("dict[str, str]", metadata.get("labels") or {}),
+        data=cast("dict[str, str]", found.get("data") or {}),
+        read_at=now,
+    )

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from hmmm.errors import BzzzError
+from bzzz_operator.errors import OperatorError
 
 
-class AuthorityError(BzzzError):
+class AuthorityError(OperatorError):
     """The authority cannot go on; the text says what was expected, what came and what to do."""
 
     reason = "AuthorityFailed"
@@ -15,6 +15,12 @@ class DamagedKeyError(AuthorityError):
     """A Secret does not hold the key that it should; it is never replaced silently."""
 
     reason = "KeyDamaged"
+
+
+class NotOursError(AuthorityError):
+    """An object has the name of one of ours and is somebody else's; it is not adopted."""
+
+    reason = "NameConflict"
 
 
 class LedgerError(AuthorityError):

@@ -10,7 +10,7 @@ from typing import Final
 from bzzz_operator.authority.types import MAX_REQUEST_ID, REVOKE_ANNOTATION, ROTATE_ANNOTATION
 
 _ORDINAL: Final = re.compile(r"0|[1-9][0-9]{0,5}", re.ASCII)
-_ID: Final = re.compile(r"[!-~]{1,%d}" % MAX_REQUEST_ID, re.ASCII)
+_ID: Final = re.compile(rf"[!-~]{{1,{MAX_REQUEST_ID}}}", re.ASCII)
 MADE_AT: Final = re.compile(r"[0-9]{8}T[0-9]{6}Z", re.ASCII)
 """How ids by `bzzz revoke` and `bzzz rotate` begin, so that of two the later one can be told."""
 

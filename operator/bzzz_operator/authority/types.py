@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Final, Literal, Protocol
+from typing import Any, Final, Literal
 
 CARD_LIFE: Final = timedelta(days=90)
 """How long a card is valid; it is renewed in the last third."""
@@ -15,20 +15,6 @@ ROTATE_ANNOTATION: Final = "bzzz.dev/rotate."
 MAX_REQUEST_ID: Final = 64
 MESH_PORT: Final = 4001
 REPLICATION_PORT: Final = 4002
-
-
-class KubeApi(Protocol):
-    """What the authority needs of the operator's API client (`bzzz_operator.api`)."""
-
-    async def call(
-        self, method: str, path: str, body: object | None = None, content_type: str = "application/json"
-    ) -> dict[str, Any]:
-        """Call the API server and return the parsed answer.
-
-        `path` begins with /api or /apis, query included. An answer of 300 or more raises an error with a
-        `status: int` attribute.
-        """
-        ...
 
 
 @dataclass(frozen=True)
@@ -72,8 +58,9 @@ class NodeState:
     peer_id: str
     log_key: str
     serial: int
-    """Of its newest card."""
-    valid_until: datetime
+    """Of its newest card; 0 before the first."""
+    valid_until: datetime | None
+    """None while it has no card."""
     revoked: bool
     """Revoked by request: it has no card and gets none until it is rotated."""
 
@@ -130,7 +117,8 @@ class Settlement:
     """Pods by name to delete if their creationTimestamp is before this moment: they run with keys that were replaced
     (`must_restart`)."""
     changes: tuple[Change, ...]
-    """What this settlement did; empty when nothing was written."""
+    """What this settlement did, to any HiveAgent's nodes; empty when nothing was written. Of callers that share a write
+    one is told: it makes the Events of all."""
     due: datetime
     """When to settle again though nothing else changes: the next renewal."""
     written: bool
