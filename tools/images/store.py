@@ -1,0 +1,122 @@
+"""The folder of images: buildah on a storage of its own, so that the machine's other images are left alone."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import subprocess
+from collections.abc import Generator, Mapping, Sequence
+from pathlib import Path
+
+from tools.images.errors import ImageError
+
+LOG_LINES = 40
+
+
+def cache_folder() -> Path:
+    """Return where images are kept: `$BZZZ_CACHE/images`, by default in ~/.cache/bzzz."""
+    return Path(os.environ.get("BZZZ_CACHE", Path.home() / ".cache" / "bzzz")).absolute() / "images"
+
+
+class Store:
+    """Images and build layers under one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+        self._driver = ""
+
+    @contextlib.contextmanager
+    def locked(self) -> Generator[None]:
+        """One build at a time: a second one finds the layers of the first."""
+        with (self.folder / "lock").open("w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def run(self, *arguments: str, log: Path | None = None, env: Mapping[str, str] | None = None) -> str:
+        """Run buildah on this storage; return what it printed; keep that and its errors in `log`.
+
+        Raises:
+            ImageError: it failed; with the end of its output.
+        """
+        command = [*self._buildah(), *arguments]
+        environment = {**os.environ, **(env or {})}
+        if log is None:
+            done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+            output = done.stdout + done.stderr
+        else:
+            with log.open("w") as file:
+                done = subprocess.run(
+                    command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=environment, check=False
+                )
+            output = log.read_text(errors="replace")
+        if done.returncode != 0:
+            end = "\n  ".join(output.strip().splitlines()[-LOG_LINES:])
+            raise ImageError(
+                f"expected buildah {arguments[0]} to succeed, got exit {done.returncode}:\n  {end}"
+            )
+        return "" if log else done.stdout
+
+    def image_id(self, reference: str) -> str | None:
+        """Return the id of an image, `None` if it is not here."""
+        done = subprocess.run(
+            [*self._buildah(), "inspect", "--type", "image", "--format", "{{.FromImageID}}", reference],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        return done.stdout.strip() if done.returncode == 0 else None
+
+    def command(self, reference: str, argv: Sequence[str]) -> subprocess.CompletedProcess[str]:
+        """Run a command in a fresh container of an image, as its user; for looking into images, not for isolation."""
+        container = self.run("from", "--pull-never", reference).strip()
+        try:
+            return subprocess.run(
+                [*self._buildah(), "run", "--isolation=chroot", container, "--", *argv],
+                capture_output=True,
+                text=True,
+                check=False,
+                stdin=subprocess.DEVNULL,
+            )
+        finally:
+            self.run("rm", container)
+
+    def _buildah(self) -> list[str]:
+        return ["buildah", *self._places(), "--storage-driver", self._chosen_driver()]
+
+    def _places(self) -> list[str]:
+        return ["--root", str(self.folder / "storage"), "--runroot", str(self.folder / "run")]
+
+    def _chosen_driver(self) -> str:
+        """Overlay where the kernel and the file system below allow it (buildah tries), else whole copies."""
+        if not self._driver:
+            trial = ["buildah", *self._places(), "--storage-driver", "overlay", "images", "--quiet"]
+            works = subprocess.run(trial, capture_output=True, check=False).returncode == 0
+            self._driver = "overlay" if works else "vfs"
+        return self._driver
+
+
+def require_tools(*programs: str) -> None:
+    """Have Debian's packages of these programs installed; they are called like them.
+
+    Raises:
+        ImageError: they are missing and cannot be installed from here.
+    """
+    missing = [program for program in programs if shutil.which(program) is None]
+    if os.geteuid() != 0:
+        raise ImageError(
+            "expected to run as root, which making a base image and its layers needs; "
+            "run it with sudo, or build with `docker build -f agent/Dockerfile .`"
+        )
+    if not missing:
+        return
+    if shutil.which("apt-get") is None:
+        raise ImageError(f"expected {', '.join(missing)} on this machine; install them and run again")
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing]
+    for command in (["apt-get", "update", "-qq"], install):
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise ImageError(f"expected {' '.join(command)} to succeed, got: {done.stderr.strip()[-2000:]}")
