@@ -182,7 +182,7 @@ class Authority:
         key, life = self._opened.hive_key, self._settings.card_life
         for _ in range(TRIES):
             page = await self._read()
-            now = self._now().replace(microsecond=0)
+            now = self._now()
             data = {} if page is None else page.data
             before = parse(data, key, self._settings, now)
             ledger, changes = settle(before, wanted, now, life, complete=complete)

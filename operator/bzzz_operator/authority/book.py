@@ -101,13 +101,18 @@ class Ledger(_Value):
 def fresh(now: datetime, highest: int = 0, version: int = 0) -> Ledger:
     """Return the first ledger, or one in place of one that was lost.
 
-    Nobody can tell these two apart, so serials and versions always begin at the time in seconds, far above what a lost
-    ledger had come to, and every card below is revoked: what a lost list had revoked stays so, and nodes that run get
-    new cards.
+    Nobody can tell these two apart, so serials and versions always begin at the time in milliseconds, far above what a
+    lost ledger had come to, and every card below is revoked: what a lost list had revoked stays so, and nodes that run
+    get new cards.
     """
-    base = max(int(now.timestamp()), highest + 1)
-    floor = Ended(serial=base, revoked_at=now, and_below=True)
+    base = max(milliseconds(now), highest + 1)
+    floor = Ended(serial=base, revoked_at=now.replace(microsecond=0), and_below=True)
     return Ledger(last_serial=base, version=max(base, version + 1), ended=(floor,))
+
+
+def milliseconds(moment: datetime) -> int:
+    """Return a moment as Unix time; below 2^53, as serials and versions are, for all dates that we take."""
+    return int(moment.timestamp() * 1000)
 
 
 def parse(

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from bzzz_operator.authority.book import Ended, Entry, Ledger, grace_end, in_order
+from bzzz_operator.authority.book import Ended, Entry, Ledger, grace_end, in_order, milliseconds
 from bzzz_operator.authority.requests import is_later
 from bzzz_operator.authority.types import Change, ChangeKind
 from hmmm.membership import Role
@@ -31,7 +31,8 @@ RENEWAL_GRACE: Final = timedelta(days=7)
 KEPT_EXPIRED: Final = 300
 """Revocations of cards that have expired are kept up to this many in all: who judges old evidence is glad of them."""
 FOLD_ABOVE: Final = 1000
-"""With more revocations than this, those below every living card become one "this and all below"."""
+"""With more revocations than this, those below every living card become one "this and all below", and cards that live
+long below many others are renewed early."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +72,7 @@ def settle(
 
     With `complete` nodes that are not wanted are gone; without it they are left as they are.
     """
-    work = _Work(ledger, now, card_life)
+    work = _Work(ledger, now.replace(microsecond=0), card_life)
     for node_id in sorted(ledger.nodes if complete else ()):
         if node_id not in wanted:
             work.leave(node_id)
@@ -166,7 +167,7 @@ class _Work:
                 entry if wish.leaving else self._issue(node_id, entry, self.now - CLOCK_ALLOWANCE, "Issued")
             )
         ends = entry.not_after or self.now
-        if ends - self.now > self.card_life / 3:
+        if ends - self.now > self.card_life / 3 and not self._keeps_list_long(entry.serial):
             return entry
         start = self.now - CLOCK_ALLOWANCE
         if self.now <= ends:
@@ -174,6 +175,11 @@ class _Work:
             # the same keys belonged to the hive all the time: one card covers a discussion that outlasts a renewal
             start = min(entry.not_before or start, start)
         return self._issue(node_id, entry, start, "Renewed")
+
+    def _keeps_list_long(self, serial: int) -> bool:
+        """Whether an old living card keeps hundreds of revocations above it from being folded."""
+        above = sum(1 for one in self.ledger.ended if one.serial > serial)
+        return len(self.ledger.ended) > FOLD_ABOVE and above > FOLD_ABOVE // 2
 
     def _issue(self, node_id: str, entry: Entry, start: datetime, kind: ChangeKind) -> Entry:
         self.last_serial += 1
@@ -219,7 +225,7 @@ class _Work:
         ended = _fold(_prune(in_order(tuple(self.ended)), self.now), self.nodes, self.now)
         version = before.version
         if ended != before.ended:
-            version = max(version + 1, int(self.now.timestamp()))
+            version = max(version + 1, milliseconds(self.now))
         if (ended, self.nodes, self.last_serial) == (before.ended, before.nodes, before.last_serial):
             return before
         return before.model_copy(
