@@ -19,7 +19,9 @@ Isolation is the strongest of these that a trial run shows to work; /healthz and
                tools and the workspace exist inside
   bubblewrap   not as root, with bwrap: the same view, made by bwrap; the UID stays
   user         as root without the right to make namespaces: another UID, nothing hidden
-  container    --contained: somebody else's word that a container of its own surrounds the runner
+  container    --contained: somebody else's word that a container of its own surrounds the runner; then everything
+               that commands left outside of the workspace is swept too, and a runner whose socket a command
+               replaced ends itself
   none         nothing but limits; said loudly
 A command never outlives its run: with it dies all that it started, however often it forked or called setsid.
 The network is the runner's own; what it reaches is for network policies, and localhost ports ask for tokens.
@@ -86,7 +88,13 @@ SYSTEM_PATHS: Final = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/li
 RESOLVER: Final = "/run/systemd/resolve"
 """Where /etc/resolv.conf points on systems with systemd-resolved."""
 
-_PR_SET_PDEATHSIG, _PR_SET_NO_NEW_PRIVS, _PR_SET_CHILD_SUBREAPER = 1, 38, 36
+SWEPT: Final = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108
+"""Where everybody may write."""
+CONTAINED_PROCESSES: Final = 8
+"""In containers the kernel counts a UID's processes over all containers of the machine, and every workspace has the
+same UID: one command alone must stay below the limit times this."""
+
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_NO_NEW_PRIVS, _PR_SET_CHILD_SUBREAPER = 1, 4, 38, 36
 _CLONE_NEWNS, _CLONE_NEWUTS, _CLONE_NEWIPC, _CLONE_NEWPID = 0x20000, 0x4000000, 0x8000000, 0x20000000
 _MS_RDONLY, _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_REMOUNT = 1, 2, 4, 8, 32
 _MS_BIND, _MS_MOVE, _MS_REC, _MS_PRIVATE = 4096, 8192, 16384, 1 << 18
@@ -415,19 +423,25 @@ class Workspace:
 
     def __init__(self, root: Path, owner: tuple[int, int] | None, bounds: Bounds) -> None:
         self.root, self._owner, self._bounds = root, owner, bounds
+        self.alone = False
+        """Whether nobody else's files are in the shared folders: a container is around."""
         self.checkout, self.home = root / "checkout", root / "home"
         self.temporary, self.files, self.view = root / "tmp", root / "files", root / "view"
 
     def wipe(self) -> None:
         """Remove all that is there and make the folders anew."""
-        for folder in (self.checkout, self.home, self.temporary, self.files, self.view):
+        folders = (self.checkout, self.home, self.temporary, self.files, self.view)
+        for folder in folders:
             remove_tree(folder)
             folder.mkdir(mode=0o700 if folder == self.view else 0o755)
         self.temporary.chmod(0o1777)
         for folder in (self.checkout, self.home):
             self._give(folder)
         if self._owner is not None:
-            _remove_strays(self._owner[0])
+            _remove_strays(self._owner[0], SWEPT)
+        elif self.alone:
+            _remove_strays(os.geteuid(), SWEPT)
+            _remove_strays(os.geteuid(), (str(self.root),), frozenset(folder.name for folder in folders))
 
     def _give(self, path: Path) -> None:
         if self._owner is not None:
@@ -602,14 +616,14 @@ def remove_tree(folder: Path) -> None:
         shutil.rmtree(folder, onerror=open_up)
 
 
-def _remove_strays(uid: int) -> None:
-    """Remove what a command without namespaces left in the folders where everybody may write."""
-    for shared in ("/tmp", "/var/tmp", "/dev/shm"):  # noqa: S108
-        if not Path(shared).is_dir():
+def _remove_strays(uid: int, folders: Iterable[str], spare: frozenset[str] = frozenset()) -> None:
+    """Remove what a command without namespaces left in folders where it may write."""
+    for folder in folders:
+        if not Path(folder).is_dir():
             continue
-        for entry in Path(shared).iterdir():
+        for entry in Path(folder).iterdir():
             with contextlib.suppress(OSError):
-                if entry.lstat().st_uid == uid:
+                if entry.name not in spare and entry.lstat().st_uid == uid:
                     remove_tree(entry)
 
 
@@ -702,6 +716,7 @@ class Runs:
             self.isolation = candidate
             outcome = self.run(Order(["sh", "-c", ":"], {}, 20, b"", 4096), lambda _event: None, None)
             if outcome.get("exit") == 0:
+                self._workspace.alone = candidate == "container"
                 return
             log("warning", "isolation_not_possible", isolation=candidate, outcome=outcome)
         raise SystemExit(
@@ -762,10 +777,12 @@ class Runs:
             "PATH": path,
             "HOME": str(workspace.home),
             "LANG": "C.UTF-8",
+            "USER": "bzzz",  # a container's UID may have no name, and tools that ask for one then fail
+            "LOGNAME": "bzzz",
             "TMPDIR": "/tmp" if hidden else str(workspace.temporary),  # noqa: S108 - the sandbox's own
             **order.env,
         }
-        processes = bounds.processes
+        processes = bounds.processes * (CONTAINED_PROCESSES if self.isolation == "container" else 1)
         if self.isolation not in ("namespaces", "user"):
             processes += _threads_of(
                 os.getuid()
@@ -873,7 +890,8 @@ def _threads_of(uid: int) -> int:
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit():
             with contextlib.suppress(OSError):
-                if entry.stat().st_uid == uid:
+                # our own entry is root's, since we are not dumpable
+                if entry.stat().st_uid == uid or entry.name == str(os.getpid()):
                     count += sum(1 for _ in (entry / "task").iterdir())
     return count
 
@@ -1022,6 +1040,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 raise RunnerError(409, "BUSY", "the command that is running could not be ended; try again")
         try:
             runs.kill_everything()
+            self.server.check_socket()
             self.server.workspace.wipe()
         finally:
             runs.busy.release()
@@ -1045,6 +1064,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
         with self._alone():
             self._head(200, "application/x-ndjson", None)
             last = self.server.runs.run(order, self._event, self.connection)
+            self.server.check_socket()
             log("info", "ran", program=order.argv[0][:200], exit=last["exit"], seconds=last["seconds"])
             self._event(last)
 
@@ -1082,6 +1102,20 @@ class Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):
             super().__init__(str(settings.socket), Handler)
         finally:
             os.umask(before)
+        _share_with_group(settings.socket)
+        self._identity = _identity_of(settings.socket)
+
+    def check_socket(self) -> None:
+        """See that the socket is still ours; a command of our own UID could have put its own in the place.
+
+        Ends the process if not: whoever started it makes everything anew.
+        """
+        if _identity_of(self.settings.socket) != self._identity:
+            log("error", "socket_replaced", socket=str(self.settings.socket))
+            os._exit(1)
+        if self.runs.isolation == "container":
+            socket_path = self.settings.socket
+            _remove_strays(os.geteuid(), (str(socket_path.parent),), frozenset({socket_path.name}))
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Take a connection when there is a place for it; the others wait in the socket's queue."""
@@ -1123,7 +1157,11 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
         "--user", "--uid", help="name or UID for commands; needed as root, another for each runner"
     )
     parser.add_argument(
-        "--peer-uid", type=int, action="append", default=[], help="UID that may call, beside our own"
+        "--peer-uid",
+        type=int,
+        action="append",
+        default=[],
+        help="UID that may call, beside our own and root; with --contained in place of them",
     )
     parser.add_argument(
         "--tools", type=Path, action="append", default=[], help="folder that commands see; its bin is on PATH"
@@ -1133,7 +1171,7 @@ def parse_arguments(argv: list[str]) -> argparse.Namespace:
     )
     parser.add_argument(
         "--isolation",
-        choices=("namespaces", "bubblewrap", "user", "none"),
+        choices=("namespaces", "bubblewrap", "user", "container", "none"),
         help="try this one only; default: the best",
     )
     parser.add_argument("--max-workspace-mb", type=int, default=512)
@@ -1164,13 +1202,19 @@ def settings_from(arguments: argparse.Namespace) -> Settings:
         best.append("container")
     if not root:
         best.append("none")
+    contained = arguments.contained or arguments.isolation == "container"
+    peers = {0, os.geteuid(), *arguments.peer_uid} - ({uid} if root else set())
+    if contained and arguments.peer_uid:
+        peers = set(
+            arguments.peer_uid
+        )  # commands have our own UID and can read the token: it must not be enough
     return Settings(
         socket=arguments.socket.absolute(),
         root=arguments.root.absolute(),
         token=token,
         uid=uid,
         gid=gid,
-        peers=frozenset({0, os.geteuid(), *arguments.peer_uid} - ({uid} if root else set())),
+        peers=frozenset(peers),
         tools=tools,
         isolations=(arguments.isolation,) if arguments.isolation else tuple(best),
         bounds=Bounds(
@@ -1195,6 +1239,22 @@ def _ids_of(user: str) -> tuple[int, int]:
             return int(user), int(user)
         raise SystemExit(f"--user: expected a user of this system or a UID, came {user}") from error
     return entry.pw_uid, entry.pw_gid
+
+
+def _identity_of(path: Path) -> tuple[int, int]:
+    try:
+        status = path.lstat()
+    except OSError:
+        return (0, 0)
+    return status.st_dev, status.st_ino
+
+
+def _share_with_group(path: Path) -> None:
+    """Give a socket to its folder's group; a setgid folder (a pod's volume with an fsGroup) has done so already."""
+    group = path.parent.stat().st_gid
+    if path.lstat().st_gid != group:
+        with contextlib.suppress(PermissionError):  # we are not in that group: then it stays with ours
+            os.chown(path, -1, group)
 
 
 def close_socket_folder(folder: Path, isolation: str) -> None:
@@ -1246,6 +1306,7 @@ def main() -> None:
     """Be the runner, or one of its launchers."""
     if sys.platform != "linux":
         raise SystemExit("expected Linux: the runner rests on its process and file isolation")
+    prctl(_PR_SET_DUMPABLE, 0)  # commands may have our UID: no memory, environment or descriptors for them
     if len(sys.argv) == 4 and sys.argv[1] == "--launch":
         launch_main(int(sys.argv[2]), int(sys.argv[3]))
         return
