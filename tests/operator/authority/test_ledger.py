@@ -312,7 +312,7 @@ def test_a_hive_that_scales_every_day_keeps_its_list_short_and_every_ended_card_
     hive.settle("bzzz-0")
     given: list[MembershipCard] = []
     longest = 0
-    for _ in range(50):
+    for _ in range(40):
         hive.now += DAY / 2
         hive.settle("bzzz-0", *(f"bzzz-{n}" for n in range(1, 41)))
         given += [card for node, card in hive.cards.items() if node != "bzzz-0"]
