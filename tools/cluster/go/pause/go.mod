@@ -1,0 +1,3 @@
+module bzzz.dev/tools/cluster/pause
+
+go 1.21
