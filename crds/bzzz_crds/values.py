@@ -1,123 +1,84 @@
-"""The small values that manifests are made of: durations, quantities, names, URLs."""
+"""The small values that custom resources are made of: names, quantities, moments."""
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime
 from typing import Annotated, Any, Final
-from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetCoreSchemaHandler, GetJsonSchemaHandler
-from pydantic.alias_generators import to_camel
+from pydantic import (
+    AfterValidator,
+    Field,
+    GetCoreSchemaHandler,
+    GetJsonSchemaHandler,
+    WithJsonSchema,
+)
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
-DURATION_PATTERN: Final = r"^([0-9]{1,9}(ms|s|m|h))+$"
-_PART: Final = re.compile(r"([0-9]{1,9})(ms|s|m|h)", re.ASCII)
-_UNIT_MS: Final = {"ms": 1, "s": 1000, "m": 60_000, "h": 3_600_000}
+from bzzz_crds.base import Model
+from bzzz_crds.durations import DURATION_PATTERN, DurationBetween, format_duration, parse_duration
+from bzzz_crds.urls import Url
 
-
-class Model(BaseModel):
-    """A frozen part of a manifest: camelCase outside, unknown fields refused, nothing coerced between types."""
-
-    model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, alias_generator=to_camel, validate_default=True
-    )
-
-    def to_object(self) -> dict[str, Any]:
-        """Return the value as JSON-ready data under its manifest names, absent fields left out."""
-        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
-
-
-def parse_duration(text: str) -> timedelta:
-    """Read a duration as Kubernetes writes them: `30s`, `20m`, `1h30m`, `500ms`.
-
-    Raises ValueError.
-    """
-    if len(text) > 40 or re.fullmatch(DURATION_PATTERN, text, re.ASCII) is None:
-        raise ValueError("expected a duration like 30s, 20m or 1h30m")
-    total_ms = sum(int(number) * _UNIT_MS[unit] for number, unit in _PART.findall(text))
-    try:
-        return timedelta(milliseconds=total_ms)
-    except OverflowError as error:
-        raise ValueError("expected a duration below a billion days") from error
-
-
-def format_duration(duration: timedelta) -> str:
-    """Write a duration in its largest units: 90 s is `1m30s`."""
-    rest = duration // timedelta(milliseconds=1)
-    text = ""
-    for unit in ("h", "m", "s", "ms"):
-        count, rest = divmod(rest, _UNIT_MS[unit])
-        text += f"{count}{unit}" if count else ""
-    return text or "0s"
+__all__ = [
+    "DURATION_PATTERN",
+    "Argument",
+    "Between",
+    "CapabilityName",
+    "DnsLabel",
+    "Dollars",
+    "DurationBetween",
+    "Glob",
+    "Image",
+    "LabelName",
+    "ListMapBy",
+    "Model",
+    "Moment",
+    "Quantity",
+    "RepositoryName",
+    "SecretRef",
+    "Url",
+    "format_duration",
+    "parse_duration",
+]
 
 
 @dataclass(frozen=True)
-class DurationBetween:
-    """Annotates a timedelta that is written as text in the manifest and lies between two bounds, inclusive."""
+class Between:
+    """Annotates an int with its bounds, inclusive. JSON knows one kind of number: 3.0 is 3, as to the API server."""
 
-    low: str
-    high: str
+    low: int
+    high: int
 
     def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
-        """Read from text or a timedelta; write as text."""
-        return core_schema.no_info_plain_validator_function(
-            self.check, serialization=core_schema.plain_serializer_function_ser_schema(format_duration)
-        )
+        """Take whole numbers within the bounds."""
+        whole = core_schema.int_schema(ge=self.low, le=self.high, strict=True)
+        return core_schema.no_info_before_validator_function(_whole, whole)
 
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        """Text with a pattern; the bounds are no part of a structural schema, they go to CEL."""
-        return {"type": "string", "pattern": DURATION_PATTERN, "maxLength": 40}
-
-    def check(self, value: object) -> timedelta:
-        """Return the duration. Raises ValueError outside the bounds or for anything that is no duration."""
-        wanted = f"expected a duration from {self.low} to {self.high}, like 30s, 20m or 1h30m"
-        try:
-            duration = value if isinstance(value, timedelta) else parse_duration(str(value))
-        except ValueError as error:
-            raise ValueError(wanted) from error
-        if not parse_duration(self.low) <= duration <= parse_duration(self.high):
-            raise ValueError(wanted)
-        return duration
+        """Say so in the schema."""
+        return {"type": "integer", "format": "int64", "minimum": self.low, "maximum": self.high}
 
 
-def _safe_url(url: str) -> str:
-    """Credentials travel to these addresses: plain http only where the wire is our own."""
-    try:
-        parts = urlsplit(url)
-        host = parts.hostname or ""
-        _ = parts.port
-    except ValueError as error:
-        raise ValueError("expected a URL like https://api.github.com") from error
-    if parts.scheme not in {"http", "https"} or not host or parts.query or parts.fragment:
-        raise ValueError("expected a URL like https://api.github.com")
-    if parts.username is not None or parts.password is not None:
-        raise ValueError("expected a URL without user or password; name a Secret by credentialsSecretRef")
-    internal = (
-        "." not in host
-        or host.endswith((".svc", ".svc.cluster.local", ".localhost"))
-        or host.startswith("127.")
-    )
-    if parts.scheme == "http" and not internal and host != "::1":
-        raise ValueError("expected https, except to this machine or a service of the cluster")
-    return url.rstrip("/")
+def _whole(value: Any) -> Any:
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
-
-Url = Annotated[str, Field(max_length=500), AfterValidator(_safe_url)]
-"""Where an API is served; without a trailing slash, query or credentials."""
 
 DnsLabel = Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
 
 SecretName = Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$")]
 
-RepositoryName = Annotated[str, Field(max_length=140, pattern=r"^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$")]
+RepositoryName = Annotated[
+    str, Field(min_length=3, max_length=140, pattern=r"^[A-Za-z0-9_.-]+/[A-Za-z0-9_.-]+$")
+]
 """owner/name, as GitHub spells it."""
 
-LabelName = Annotated[str, Field(min_length=1, max_length=50, pattern=r"^\S(.*\S)?$")]
+# classes are spelt out: what \S means differs between regular expressions of Rust (pydantic) and Go (API server)
+LabelName = Annotated[
+    str, Field(min_length=1, max_length=50, pattern=r"^[^\x00-\x20\x7f]([^\x00-\x1f\x7f]*[^\x00-\x20\x7f])?$")
+]
 """A label of an issue; GitHub allows 50 characters."""
 
 CapabilityName = Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[a-z0-9][a-z0-9+.#_-]*$")]
@@ -128,26 +89,68 @@ Argument = Annotated[str, Field(max_length=4096, pattern=r"^[^\x00]*$")]
 Glob = Annotated[str, Field(min_length=1, max_length=240, pattern=r"^[^/\x00\\][^\x00\\]*$")]
 """A pattern over the repository's files: `*` within a folder, `**` across."""
 
-Quantity = Annotated[str, Field(max_length=20, pattern=r"^[1-9][0-9]*(Ki|Mi|Gi|Ti)?$")]
+Image = Annotated[str, Field(min_length=1, max_length=512, pattern=r"^[!-~]+$")]
+"""A container image's reference."""
+
+Quantity = Annotated[str, Field(min_length=1, max_length=20, pattern=r"^[1-9][0-9]*(Ki|Mi|Gi|Ti)?$")]
 """An amount of storage, as Kubernetes writes it."""
 
-Dollars = Annotated[str, Field(pattern=r"^(0\.[0-9]{2}|[1-9][0-9]{0,5}(\.[0-9]{1,2})?)$")]
+Dollars = Annotated[
+    str, Field(min_length=1, max_length=9, pattern=r"^(0\.[0-9]{2}|[1-9][0-9]{0,5}(\.[0-9]{1,2})?)$")
+]
 """Money in US dollars; text, because binary floats are no money."""
+
+MOMENT_PATTERN: Final = (
+    r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-][0-9]{2}:[0-9]{2})$"
+)
+
+
+def _is_a_moment(text: str) -> str:
+    try:
+        datetime.fromisoformat(text)
+    except ValueError as error:
+        raise ValueError("expected a moment like 2026-11-27T06:15:00Z") from error
+    return text
+
+
+Moment = Annotated[
+    str,
+    Field(max_length=40, pattern=MOMENT_PATTERN),
+    AfterValidator(_is_a_moment),
+    WithJsonSchema(
+        {"type": "string", "format": "date-time", "minLength": 20, "maxLength": 40, "pattern": MOMENT_PATTERN}
+    ),
+]
+"""A point in time, as RFC 3339 text."""
+
+
+@dataclass(frozen=True)
+class ListMapBy:
+    """Annotates a tuple of models as a list that Kubernetes merges by one field, which names each entry once."""
+
+    key: str
+    """In Python's spelling of the field."""
+
+    def __get_pydantic_core_schema__(self, source: object, handler: GetCoreSchemaHandler) -> CoreSchema:
+        """Refuse a key that comes twice, as the API server does."""
+        return core_schema.no_info_after_validator_function(self.check, handler(source))
+
+    def __get_pydantic_json_schema__(
+        self, schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """Say so in the API server's words."""
+        alias = "".join(part.title() if index else part for index, part in enumerate(self.key.split("_")))
+        return handler(schema) | {"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [alias]}
+
+    def check(self, entries: tuple[Model, ...]) -> tuple[Model, ...]:
+        """Return the entries. Raises ValueError."""
+        keys = [getattr(entry, self.key) for entry in entries]
+        if len(set(keys)) != len(keys):
+            raise ValueError(f"expected each {self.key} once")
+        return entries
 
 
 class SecretRef(Model):
     """A Secret in the same namespace."""
 
-    name: SecretName
-
-
-class Metadata(Model):
-    """The part of ObjectMeta that a user writes."""
-
-    model_config = ConfigDict(alias_generator=None)
-
-    name: Annotated[str, Field(min_length=1, max_length=50, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")]
-    """At most 50 characters: a pod's name and its labels, which Kubernetes cuts at 63, are made from it."""
-    namespace: DnsLabel | None = None
-    labels: dict[str, str] = Field(default_factory=dict, max_length=100)
-    annotations: dict[str, str] = Field(default_factory=dict, max_length=100)
+    name: SecretName = Field(description="Name of the Secret.")
