@@ -773,13 +773,13 @@ class Runs:
         settings, workspace, bounds = self._settings, self._workspace, self._settings.bounds
         hidden = self.isolation in ("namespaces", "bubblewrap")
         path = ":".join([*(f"{tool}/bin" for tool in settings.tools), os.environ.get("PATH", os.defpath)])
+        # a container's UID may have no name, and tools that ask for one fail: there it is given one
         env = {
             "PATH": path,
             "HOME": str(workspace.home),
             "LANG": "C.UTF-8",
-            "USER": "bzzz",  # a container's UID may have no name, and tools that ask for one then fail
-            "LOGNAME": "bzzz",
             "TMPDIR": "/tmp" if hidden else str(workspace.temporary),  # noqa: S108 - the sandbox's own
+            **({"USER": "bzzz", "LOGNAME": "bzzz"} if self.isolation == "container" else {}),
             **order.env,
         }
         processes = bounds.processes * (CONTAINED_PROCESSES if self.isolation == "container" else 1)

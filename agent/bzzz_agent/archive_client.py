@@ -21,10 +21,9 @@ class ArchiveClient:
     """Asks the archive how much of a log it durably holds."""
 
     def __init__(self, settings: ServiceSettings) -> None:
-        headers = {"authorization": f"Bearer {read_secret(settings.token_file)}"}
-        self._http = httpx.AsyncClient(
-            base_url=settings.url, headers=headers, timeout=httpx.Timeout(LONG_POLL_S + 10.0)
-        )
+        self._token_file = settings.token_file
+        self._token = read_secret(settings.token_file)
+        self._http = httpx.AsyncClient(base_url=settings.url, timeout=httpx.Timeout(LONG_POLL_S + 10.0))
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -40,9 +39,14 @@ class ArchiveClient:
         while True:
             try:
                 path = f"/v1/logs/{head.key}/acknowledged"
-                response = await self._http.get(path, params={"length": head.length, "wait": LONG_POLL_S})
+                query = {"length": head.length, "wait": LONG_POLL_S}
+                headers = {"authorization": f"Bearer {self._token}"}
+                response = await self._http.get(path, params=query, headers=headers)
                 if response.status_code == 200:
                     return _check_history(response.json(), head)
+                if response.status_code == 401:  # the token was replaced since
+                    self._token = read_secret(self._token_file)
+                    await trio.sleep(1)
                 problem = f"{response.status_code} {excerpt(response.text)}"
             except httpx.HTTPError as error:
                 problem = repr(error)

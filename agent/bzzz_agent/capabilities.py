@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import trio
 
 from bzzz_agent.claimant.desk import Desk
+from bzzz_agent.drain import phase_of
+from bzzz_agent.health import Health
 from bzzz_agent.settings import AgentSettings
 from bzzz_agent.voice import Voice
 from bzzz_mesh import Mesh
@@ -15,6 +18,7 @@ from hmmm.messages import HIVE_TOPIC, Capabilities, ModelInfo
 from hmmm.ranking import Candidate
 
 EVERY_S = 30.0
+MAX_REASON = 160
 CHECK_S = 0.5
 """How soon a change is told."""
 
@@ -28,6 +32,9 @@ class Herald:
     mesh: Mesh
     voice: Voice
     desk: Desk
+    health: Health
+    drained: Callable[[], bool] = lambda: False
+    """Whether the agent was asked to leave and has nothing left to do."""
     asked: bool = True
     """Set when a newcomer was heard: it does not know us yet."""
     _last: tuple[object, ...] = field(default=())
@@ -48,12 +55,23 @@ class Herald:
             tools=spec.capabilities.tools,
             languages=spec.capabilities.languages,
             load=1.0 if self.desk.busy else 0.0,
-            phase="idle" if state is None else state.phase.value.lower(),
+            phase=self._phase(None if state is None else state.phase.value.lower()),
             log_key=self.roster.own.log_key,
             addresses=self.mesh.addresses,
             card=self.roster.own_card.decode(),
-            healthy=self.voice.journal.client.healthy,
+            healthy=self.voice.journal.client.healthy and self.health.problem is None,
             repositories=spec.github.repositories,
+        )
+
+    def _phase(self, working: str | None) -> str:
+        problem = self.health.problem
+        if problem is not None and working is None and not self.desk.drain.asked:
+            return f"unhealthy: {problem}"[:MAX_REASON]
+        return phase_of(
+            working,
+            leaving=self.desk.drain.asked,
+            done=self.drained(),
+            suspended=self.settings.spec.suspend,
         )
 
     async def run(self) -> None:

@@ -8,10 +8,11 @@ import structlog
 import trio
 
 from bzzz_agent.claimant.desk import Desk
-from bzzz_agent.github.errors import PermanentError, RetryableError
+from bzzz_agent.github.errors import PermanentError, RetryableError, UnauthorizedError
 from bzzz_agent.github.poll import Poll
 from bzzz_agent.github.refs import Tip
 from bzzz_agent.github.repository import GitHubRepository
+from bzzz_agent.health import Health
 from bzzz_agent.hive import HiveView
 from bzzz_agent.voice import Voice
 from hmmm.claims import Opening
@@ -39,6 +40,7 @@ class Discovery:
     interval_s: float
     settle_s: float
     """How long a newcomer listens before it claims, so that ranking knows the others."""
+    health: Health
     wake: trio.Event = field(default_factory=trio.Event)
 
     async def run(self) -> None:
@@ -46,11 +48,16 @@ class Discovery:
         await trio.sleep(self.settle_s)
         while True:
             try:
-                if self._my_turn_to_poll() or (not self.desk.busy and self._others_see_work()):
+                if not self.desk.drain.asked and (
+                    self._my_turn_to_poll() or (self.desk.takes_new and self._others_see_work())
+                ):
                     await self._look()
+                    self.health.report(self.repo.name, None)
             except RetryableError as later:
                 log.warning("GitHub says later", repository=self.repo.name, problem=str(later))
                 await trio.sleep(later.delay_s)
+            except UnauthorizedError as error:  # until its file has another credential
+                self.health.report(self.repo.name, str(error))
             except PermanentError as error:
                 log.error("GitHub refused", repository=self.repo.name, problem=str(error))
             self.wake = trio.Event()
@@ -81,10 +88,10 @@ class Discovery:
         poll = await self.repo.poll()
         if self._my_turn_to_poll():
             await self.voice.hint(HIVE_TOPIC, self._seen(poll))
-        if self.desk.busy:
-            return
         for facts in poll.issues:
             opening = self._opening(facts, poll)
+            if not self.desk.takes_new:
+                return
             if opening is not None and await self._try(facts, opening, poll.claims.get(facts.number)):
                 return
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from bzzz_agent.drain import GONE, IDLE_FOR_GOOD
 from hmmm.identity import IssueIdentity
 from hmmm.messages import (
     Capabilities,
@@ -79,8 +80,12 @@ class HiveView:
         return tuple(sorted(serving, key=lambda c: c.node_id))
 
     def candidates(self, repository: str) -> tuple[Candidate, ...]:
-        """Return the live agents as ranking takes them."""
-        return tuple(Candidate.of(c) for c in self.live(repository))
+        """Return the live agents that take issues, as ranking takes them."""
+        return tuple(Candidate.of(c) for c in self.live(repository) if c.phase not in IDLE_FOR_GOOD)
+
+    def reviewers(self, repository: str) -> tuple[Candidate, ...]:
+        """Return the live agents that may be named as reviewers."""
+        return tuple(Candidate.of(c) for c in self.live(repository) if c.phase not in GONE)
 
     def claim_of(self, repository: str, number: int) -> TaskClaimed | None:
         """Return the last announced claim on an issue that was not released since."""

@@ -24,6 +24,8 @@ log = structlog.get_logger("bzzz.agent.log")
 
 RETRY_FIRST_S = 0.05
 RETRY_MOST_S = 2.0
+SAY_S = 10.0
+"""How often it is said that the log is still away."""
 
 
 class LogError(BzzzError):
@@ -52,6 +54,7 @@ class LogClient:
         self._socket = socket
         self._metrics = metrics
         self.healthy = True
+        self._said_s = float("-inf")
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -108,7 +111,8 @@ class LogClient:
             delay = min(delay * 2, RETRY_MOST_S)
 
     def _failed(self, problem: str) -> None:
-        if self.healthy:
+        if self.healthy or trio.current_time() - self._said_s >= SAY_S:
+            self._said_s = trio.current_time()
             log.warning(
                 "log is away: the agent is silent until it is back", socket=str(self._socket), problem=problem
             )

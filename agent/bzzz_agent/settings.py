@@ -5,12 +5,15 @@ Secrets come as paths of files, never as values: a configuration can be shown an
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 
+from bzzz_agent.fatal import DEFAULT_FILE
 from bzzz_agent.github.settings import GitHubSettings
 from bzzz_crds import HiveAgentSpec
 from hmmm.base import NodeId, first_problem
@@ -74,6 +77,8 @@ class MetricsSettings(Settings):
 
     host: str = "127.0.0.1"
     port: int = Field(default=0, ge=0, le=65_535)
+    token_file: Path | None = None
+    """Whoever asks must bear the token in this file; without it anybody may ask."""
 
 
 class AgentSettings(Settings):
@@ -100,6 +105,14 @@ class AgentSettings(Settings):
     """Port of 127.0.0.1 at which a command reaches the model; 0 takes any free one."""
     metrics: MetricsSettings = Field(default_factory=MetricsSettings)
     spec: HiveAgentSpec
+    podinfo_file: Path | None = None
+    """The pod's annotations, by the downward API; `bzzz.dev/drain: "true"` asks the agent to leave."""
+    ready_file: Path | None = None
+    """There while the agent is on the mesh and not drained."""
+    alive_file: Path | None = None
+    """Touched every 10 s."""
+    termination_log: Path = DEFAULT_FILE
+    """Where the reason of an early end is written, if that file is there."""
     failpoints: tuple[str, ...] = ()
     """Points of `bzzz_agent.failpoints` at which this process kills itself, each once; tests only."""
 
@@ -128,13 +141,19 @@ class AgentSettings(Settings):
         )
 
 
-def load_settings(path: Path) -> AgentSettings:
-    """Read the configuration.
+def load_settings(path: Path, overrides: Mapping[str, Any] | None = None) -> AgentSettings:
+    """Read the configuration; what is given by the file's own names in `overrides` comes before it.
 
     Raises SettingsError, naming the file and the field.
     """
     try:
-        return AgentSettings.model_validate_json(path.read_bytes())
+        given = json.loads(path.read_bytes())
+        if not isinstance(given, dict):
+            raise SettingsError(f"{path}: expected a JSON object; docs/agent.md lists the fields")
+        # as JSON again: pydantic takes lists for tuples and texts for paths there, and there alone
+        return AgentSettings.model_validate_json(json.dumps({**given, **(overrides or {})}))
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise SettingsError(f"{path}: expected JSON: {error}") from error
     except OSError as error:
         raise SettingsError(
             f"{path}: cannot be read: {error.strerror}; name the file with --config"

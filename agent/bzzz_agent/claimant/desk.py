@@ -7,7 +7,7 @@ meanwhile; whichever of them ends the work says why, and the issue is given back
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar, cast
 
 import structlog
@@ -16,7 +16,9 @@ import trio
 from bzzz_agent.claimant import ending, planning, reporting
 from bzzz_agent.claimant.case import Case, StoppedError, Tools
 from bzzz_agent.claimant.chair import chair
+from bzzz_agent.claimant.leftovers import claimed_with, left_over
 from bzzz_agent.claimant.table import Table
+from bzzz_agent.drain import Drain
 from bzzz_agent.execution import ExecutionError, Task
 from bzzz_agent.github.claims import Claim, ClaimLostError, Refusal
 from bzzz_agent.github.errors import GitHubError, NotFoundError, RetryableError
@@ -33,6 +35,8 @@ log = structlog.get_logger("bzzz.agent.desk")
 T = TypeVar("T")
 E = TypeVar("E", bound=BaseException)
 
+REPORT_S = 20.0
+"""How long an agent that must leave waits for a report that is already under way."""
 RETRY_S = 2.0
 """Between tries of a step that GitHub answered with "later"; the client's own back-off comes before it."""
 
@@ -43,18 +47,40 @@ class Desk:
 
     tools: Tools
     repos: dict[str, GitHubRepository]
+    drain: Drain = field(default_factory=lambda: Drain(None))
     current: IssueIdentity | None = None
+    resumed: bool = False
+    """Whether what an earlier life left is off the desk."""
     finished: int = 0
     """Issues brought to an end in this life."""
+    _leaving: trio.Event = field(default_factory=trio.Event)
+    _changed: trio.Event = field(default_factory=trio.Event)
+    """Set, and replaced, when something left the desk."""
 
     @property
     def busy(self) -> bool:
         """Whether an issue is being worked on."""
         return self.current is not None
 
+    @property
+    def takes_new(self) -> bool:
+        """Whether another issue may be put on it."""
+        return self.current is None and not self.drain.asked
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is on it, nor left from an earlier life."""
+        return self.current is None and (self.resumed or not any(left_over(self.tools.journal)))
+
+    async def clear(self) -> None:
+        """Give back what is on the desk, not as a failure, and return once it is."""
+        self._leaving.set()
+        while not self.empty:
+            await self._changed.wait()
+
     async def take(self, repository: str, facts: IssueFacts, epoch_hint: int) -> None:
         """Claim an issue and work on it to its end; returns at once where somebody else was first."""
-        if self.busy:
+        if not self.takes_new:
             return
         repo = self.repos[repository]
         nonce = new_id()
@@ -63,7 +89,12 @@ class Desk:
         try:
             await self._claim(repo, facts, hint, nonce)
         finally:
-            self.current = None
+            self._put_away()
+
+    def _put_away(self) -> None:
+        self.current = None
+        self._changed.set()
+        self._changed = trio.Event()
 
     async def _claim(
         self, repo: GitHubRepository, facts: IssueFacts, hint: IssueIdentity, nonce: str
@@ -86,25 +117,15 @@ class Desk:
 
     async def resume(self) -> None:
         """Go on with what an earlier life of this agent left unfinished, oldest first."""
-        journal = self.tools.journal
-        for issue in journal.issues():
-            if issue.repository not in self.repos:
-                continue
-            refused = {
-                d.nonce
-                for r in journal.facts(issue, "claim_refused")
-                if isinstance(d := data_of(r), ClaimRefused)
-            }
-            for record in journal.facts(issue, "claim_intended"):
-                data = data_of(record)
-                if isinstance(data, ClaimIntended) and data.nonce not in refused:
-                    await self._resume_claim(issue, data.nonce)
+        for hint, nonce in list(left_over(self.tools.journal)):
+            if hint.repository in self.repos:
+                await self._resume_claim(hint, nonce)
+        self.resumed = True
+        self._put_away()
 
     async def _resume_claim(self, hint: IssueIdentity, nonce: str) -> None:
         repo, journal = self.repos[hint.repository], self.tools.journal
-        claimed = self._claimed_with(hint, nonce)
-        if claimed is not None and journal.settled(claimed):
-            return
+        claimed = claimed_with(journal, hint, nonce)
         found = await self._patiently(lambda: repo.find_claim(hint.number, nonce))
         if isinstance(found, Refusal):
             if claimed is None:
@@ -117,15 +138,6 @@ class Desk:
         facts = await self._patiently(lambda: repo.issue(hint.number))
         claim = found if found.record.state == "parked" else await self._patiently(lambda: repo.renew(found))
         await self._begin(repo, facts, claim, nonce)
-
-    def _claimed_with(self, issue: IssueIdentity, nonce: str) -> IssueIdentity | None:
-        journal = self.tools.journal
-        for known in journal.discussions:
-            if (known.repository, known.number) == (issue.repository, issue.number):
-                records = [data_of(r) for r in journal.facts(known, "claimed")]
-                if any(isinstance(d, Claimed) and d.nonce == nonce for d in records):
-                    return known
-        return None
 
     async def _forget(self, issue: IssueIdentity, found: Refusal) -> None:
         """The claim ended, or went to others, while this agent was away: bring the log to its end."""
@@ -153,7 +165,7 @@ class Desk:
                 await tools.journal.note(data, issue, record_id=f"claimed-{nonce}")
             await self._run(self._case(repo, facts, claim, base))
         finally:
-            self.current = None
+            self._put_away()
             self.finished += 1
 
     async def _base(self, repo: GitHubRepository, issue: IssueIdentity) -> str:
@@ -206,11 +218,21 @@ class Desk:
             await nursery.start(table.listen)
             nursery.start_soon(table.repeat)
             nursery.start_soon(self._keep, case)
+            nursery.start_soon(self._leave_when_told, case)
             await self._reopen(case)
             await self._patiently(lambda: chair(case))
             if case.state.phase is Phase.CLOSED:
                 await self._patiently(lambda: reporting.settle(case))
             nursery.cancel_scope.cancel()
+
+    async def _leave_when_told(self, case: Case) -> None:
+        """End the work when the agent must leave now; a report under way is let through, it takes seconds."""
+        await self._leaving.wait()
+        with trio.move_on_after(REPORT_S):
+            while (state := case.state).phase is Phase.REPORTING:
+                await self.tools.journal.wait_change(case.issue, state, None)
+        if case.state.phase is not Phase.CLOSED:
+            raise StoppedError("released", "its agent leaves the hive", failed=False)
 
     async def _reopen(self, case: Case) -> None:
         """A claimant that restarts calls its reviewers back and opens its round again with a full window (§6)."""

@@ -60,7 +60,7 @@ async def announce(case: Case) -> tuple[str, ...]:
     """Name the reviewers on `bzzz` and wait until they listen on the issue's topic, at most five seconds."""
     tools, issue = case.tools, case.issue
     names = choose_reviewers(
-        tools.hive.candidates(issue.repository),
+        tools.hive.reviewers(issue.repository),
         tools.settings.node_id,
         issue,
         tools.settings.limits.reviewers,

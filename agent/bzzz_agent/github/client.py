@@ -45,8 +45,8 @@ class GitHubClient:
         self._turn = trio.CapacityLimiter(1)
         self._writing = trio.Lock()
         self._next_write_s = 0.0
-        self._credential = read_credential(settings)
-        self._github = self._connect(self._credential)
+        self._credential: Credential | None = None
+        self._connection: Github | None = None
         self._login: str | None = settings.account
         self._login_known = settings.account is not None or settings.app is not None
 
@@ -65,9 +65,15 @@ class GitHubClient:
         """Return the token to give to git over HTTPS as a password; an App's is renewed when it nears its end."""
 
         def current() -> str:
-            auth = self._github.requester.auth
+            auth = self._github().requester.auth
             return "" if auth is None else auth.token
 
+        try:
+            return await trio.to_thread.run_sync(current, limiter=self._turn, abandon_on_cancel=True)
+        except (requests.RequestException, GithubException, PyJWTError, ValueError) as error:
+            problem = without_answer("POST", "/app/installations", error)
+            if not isinstance(problem, UnauthorizedError) or not self._reread():
+                raise problem from error
         try:
             return await trio.to_thread.run_sync(current, limiter=self._turn, abandon_on_cancel=True)
         except (requests.RequestException, GithubException, PyJWTError, ValueError) as error:
@@ -136,19 +142,32 @@ class GitHubClient:
         try:
             return self._send_once(method, path, kind, body, headers)
         except UnauthorizedError:
-            fresh = read_credential(self.settings)
-            if fresh.digest == self._credential.digest:
+            if not self._reread():
                 raise
-            self._github.close()  # the credential's file was rotated since
-            self._credential, self._github = fresh, self._connect(fresh)
             return self._send_once(method, path, kind, body, headers)
+
+    def _github(self) -> Github:
+        """Return the connection; the credential is read when it is first needed, and again until it can be."""
+        if self._connection is None:
+            self._credential = read_credential(self.settings)
+            self._connection = self._connect(self._credential)
+        return self._connection
+
+    def _reread(self) -> bool:
+        """Take up a credential whose file was replaced since; return whether it was."""
+        before, fresh = self._credential, read_credential(self.settings)
+        if before is not None and fresh.digest == before.digest:
+            return False
+        self.close()
+        self._credential, self._connection = fresh, self._connect(fresh)
+        return True
 
     def _send_once(
         self, method: Method, path: str, kind: str, body: Mapping[str, object] | None, headers: dict[str, str]
     ) -> Answer:
         outcome = "none"
         try:
-            status, answered, text = self._github.requester.requestJson(
+            status, answered, text = self._github().requester.requestJson(
                 method, path, headers=dict(headers), input=None if body is None else dict(body)
             )
             outcome = str(status)
@@ -190,12 +209,13 @@ class GitHubClient:
 
     def close(self) -> None:
         """Close the connections."""
-        self._github.close()
+        if self._connection is not None:
+            self._connection.close()
 
 
 @asynccontextmanager
 async def open_client(settings: GitHubSettings, metrics: GitHubMetrics) -> AsyncGenerator[GitHubClient]:
-    """Open a client for the length of a block. Raises UnauthorizedError when the credential cannot be read."""
+    """Open a client for the length of a block. A credential that cannot be read is each request's UnauthorizedError."""
     client = GitHubClient(settings, metrics)
     try:
         yield client

@@ -103,10 +103,12 @@ class Answered(Generic[T]):
 class ReasoningModel:
     """The agent's model. One question at a time is asked of a small model, several of others."""
 
-    def __init__(self, settings: ModelSettings) -> None:
+    def __init__(self, settings: ModelSettings, fresh: Callable[[], ModelSettings] | None = None) -> None:
+        """`fresh` returns the settings with the key as it is now, for one that may be replaced meanwhile."""
         if not settings.provider or not settings.model:
             raise ModelUnavailableError(f"model {excerpt(settings.name)}: expected provider:model")
         self.settings = settings
+        self._fresh = fresh or (lambda: settings)
         self._places = trio.CapacityLimiter(1 if settings.small else 4)
 
     @property
@@ -195,7 +197,7 @@ class ReasoningModel:
         from pydantic_ai import Agent
 
         return Agent(
-            _provider_model(self.settings),
+            _provider_model(self._fresh()),
             output_type=output,
             instructions=instructions,
             # what is wrong with an answer means nothing to a model that only goes on with a text

@@ -75,6 +75,12 @@ class Reviewer:
     issues: IssueReader
     metrics: AgentMetrics
     _following: set[IssueIdentity] = field(default_factory=set[IssueIdentity])
+    _promised: set[IssueIdentity] = field(default_factory=set[IssueIdentity])
+
+    @property
+    def owes(self) -> bool:
+        """Whether this agent was named somewhere and has not countersigned the last round there."""
+        return bool(self._promised)
 
     async def follow(self, claim: TaskClaimed) -> None:
         """Take part in a discussion until it closes or falls silent; a second call for the same returns at once."""
@@ -82,6 +88,8 @@ class Reviewer:
         if issue in self._following or claim.node_id == self.voice.node_id:
             return
         self._following.add(issue)
+        named = self.voice.node_id in claim.reviewers
+        self.promise(issue, named)
         topic = issue_topic(issue.number)
         try:
             async with self.mesh.subscribe(topic) as subscription, trio.open_nursery() as nursery:
@@ -98,6 +106,11 @@ class Reviewer:
                 nursery.cancel_scope.cancel()
         finally:
             self._following.discard(issue)
+            self.promise(issue, False)
+
+    def promise(self, issue: IssueIdentity, owed: bool) -> None:
+        """Remember whether an answer is owed in a discussion."""
+        (self._promised.add if owed else self._promised.discard)(issue)
 
 
 @dataclass
@@ -128,6 +141,7 @@ class Seat:
                 await self._repair(parameters)
             case RoundClosed() as parameters:
                 await self._countersign(heard.signed, message, parameters)
+                self.reviewer.promise(self.issue, False)
             case DiscussionClosed():
                 self.over = True
             case _:
@@ -148,6 +162,7 @@ class Seat:
             return
         self._plans[signed.digest] = message
         self._window_over[signed.digest] = trio.current_time() + parameters.window_s
+        self.reviewer.promise(self.issue, self.reviewer.voice.node_id in parameters.reviewers)
         if any(not isinstance(p, Reviewing) for _, p in self._said(signed.digest)):
             return
         self.nursery.start_soon(self._review, signed.digest, message, parameters)
