@@ -122,7 +122,16 @@ def build(module: Module, folder: Path) -> None:
     go = find_go()
     log = folder / f".{module.name}.log"
     with tempfile.TemporaryDirectory(dir=folder, prefix=".build-") as scratch:
-        command = [go, "build", "-trimpath", "-ldflags", module.ldflags, "-o", scratch + "/", *module.packages]
+        command = [
+            go,
+            "build",
+            "-trimpath",
+            "-ldflags",
+            module.ldflags,
+            "-o",
+            scratch + "/",
+            *module.packages,
+        ]
         with log.open("wb") as output:
             code = subprocess.run(
                 command,
@@ -142,7 +151,12 @@ def build(module: Module, folder: Path) -> None:
 
 def go_environment() -> dict[str, str]:
     """Return the environment of a build: static programs; a Go too old for a go.mod fetches the one it asks for."""
-    return {**os.environ, "CGO_ENABLED": "0", "GOTOOLCHAIN": "auto", "GOFLAGS": "-buildvcs=false -mod=readonly"}
+    return {
+        **os.environ,
+        "CGO_ENABLED": "0",
+        "GOTOOLCHAIN": "auto",
+        "GOFLAGS": "-buildvcs=false -mod=readonly",
+    }
 
 
 def find_go() -> str:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import os
 import shutil
 import signal
 import socket
+import subprocess
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tools.cluster import binaries, network, processes, render
+from tools.cluster.backend import Record, write_record
 from tools.cluster.cgroups import Cgroups
 from tools.cluster.credentials import write_credentials
 from tools.cluster.errors import ClusterError, ComponentError, MissingToolError
@@ -32,8 +32,6 @@ CTR = ("ctr", "--namespace", "k8s.io", "images")
 
 class BuiltIn:
     """A cluster of one control plane node `n1` and further nodes `n2`…, in namespaces of this machine."""
-
-    kind = "builtin"
 
     def __init__(self, layout: Layout, steps: Steps, count: int = 2) -> None:
         self.layout = layout
@@ -84,12 +82,15 @@ class BuiltIn:
     def _start(self, archives: Sequence[Path]) -> None:
         layout, nodes = self.layout, self.nodes
         places = [n.place for n in nodes]
-        with self.steps.step(f"making {len(nodes)} nodes (namespaces, control groups, network, certificates)"):
+        with self.steps.step(
+            f"making {len(nodes)} nodes (namespaces, control groups, network, certificates)"
+        ):
+            port = free_port()
+            write_record(
+                layout, Record(kind="builtin", nodes=self.count, identity=layout.identity, port=port)
+            )
             for folder in (layout.logs, layout.pids):
                 folder.mkdir(parents=True, exist_ok=True)
-            port = free_port()
-            record = {"kind": self.kind, "nodes": self.count, "port": port, "identity": layout.identity}
-            layout.record.write_text(json.dumps(record) + "\n")
             write_credentials(layout, places, port)
             for node in nodes:
                 node.create()
@@ -98,10 +99,14 @@ class BuiltIn:
             network.connect(nodes)
         with self.steps.step("starting etcd, the API server and containerd"):
             self._start_control_plane(port)
-        with self.steps.step("starting controllers, kubelets and kube-proxy; loading the cluster's own images"):
+        with self.steps.step(
+            "starting controllers, kubelets and kube-proxy; loading the cluster's own images"
+        ):
             self._start_workers()
             self.load(archives)
-            self._wait_for("nodes", lambda: self.kubectl.ready_nodes() == self.count, f"kubelet-{places[-1].name}")
+            self._wait_for(
+                "nodes", lambda: self.kubectl.ready_nodes() == self.count, f"kubelet-{places[-1].name}"
+            )
         with self.steps.step("starting DNS and the volume provisioner"):
             for manifest in sorted(MANIFESTS.glob("*.yaml")):
                 self.kubectl.run("apply", "--server-side", "-f", str(manifest))
@@ -116,7 +121,9 @@ class BuiltIn:
             node.start(f"containerd-{node.place.name}", ["containerd", "--config", str(config)])
         # the API from outside: never by the nodes' addresses, which the machine would send to its default route
         inside = ["UNIX-LISTEN:api.sock,fork,mode=600,unlink-early", f"TCP:127.0.0.1:{render.API_PORT}"]
-        first.start("api-inside", ["sh", "-c", 'cd "$1"; exec socat "$2" "$3"', "sh", str(layout.state), *inside])
+        first.start(
+            "api-inside", ["sh", "-c", 'cd "$1"; exec socat "$2" "$3"', "sh", str(layout.state), *inside]
+        )
         outside = [f"TCP-LISTEN:{port},bind=127.0.0.1,reuseaddr,fork", "UNIX-CONNECT:api.sock"]
         first.start_outside("api-outside", ["socat", *outside])
         self._wait_for("apiserver", self.kubectl.api_ready, "apiserver")
@@ -141,10 +148,14 @@ class BuiltIn:
         while not look():
             for name in processes.remembered(self.layout.pids):
                 if processes.running(self.layout.pids, name) is None:
-                    raise ComponentError(name, f"ended while waiting for {what}", self.layout.logs / f"{name}.log")
+                    raise ComponentError(
+                        name, f"ended while waiting for {what}", self.layout.logs / f"{name}.log"
+                    )
             if time.monotonic() > deadline:
                 file = self.layout.logs / f"{log}.log"
-                raise ComponentError(what, f"expected to be ready within {READY_WITHIN_S:.0f} s, is not", file)
+                raise ComponentError(
+                    what, f"expected to be ready within {READY_WITHIN_S:.0f} s, is not", file
+                )
             time.sleep(POLL_S)
 
     def down(self) -> None:
@@ -188,8 +199,7 @@ class BuiltIn:
 
     def execute(self, name: str, command: Sequence[str]) -> int:
         """Run a command inside a node with our own standard streams; return its exit code."""
-        entering = self.node(name).entering(command)
-        return os.spawnvp(os.P_WAIT, entering[0], entering)  # noqa: S606 - the user's own command, as root
+        return subprocess.run(self.node(name).entering(command), check=False).returncode
 
     def status(self) -> dict[str, str]:
         """Return each process's state, by name."""

@@ -76,7 +76,9 @@ class Cgroups:
             parse_mountinfo(MOUNTINFO.read_text(encoding="utf-8")) if hierarchies is None else hierarchies
         )
         if not self.hierarchies:
-            raise MissingToolError(f"expected cgroups below {MOUNT_ROOT}, found none mounted; mount them and try again")
+            raise MissingToolError(
+                f"expected cgroups below {MOUNT_ROOT}, found none mounted; mount them and try again"
+            )
         self.pure_v2 = is_pure_v2(self.hierarchies)
 
     def create(self, node: str) -> None:
@@ -120,11 +122,15 @@ class Cgroups:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
             if time.monotonic() > deadline:
-                raise ClusterError(f"expected every process of {self.identity} to end, left: {sorted(remaining)}")
+                raise ClusterError(
+                    f"expected every process of {self.identity} to end, left: {sorted(remaining)}"
+                )
             time.sleep(POLL_S)
         while not self._remove():
             if time.monotonic() > deadline:
-                raise ClusterError(f"expected to remove the control groups {self.identity}, they are still busy")
+                raise ClusterError(
+                    f"expected to remove the control groups {self.identity}, they are still busy"
+                )
             time.sleep(POLL_S)
 
     def _remove(self) -> bool:

@@ -50,7 +50,9 @@ def write_credentials(layout: Layout, nodes: list[NodePlace], port: int) -> None
     for component, user in COMPONENTS.items():
         configure(folder / f"{component}.kubeconfig", inside, user)
     for node in nodes:
-        authority.server(f"kubelet-{node.name}", [node.name, node.address]).write(folder, f"kubelet-{node.name}")
+        authority.server(f"kubelet-{node.name}", [node.name, node.address]).write(
+            folder, f"kubelet-{node.name}"
+        )
         configure(
             folder / f"kubelet-{node.name}.kubeconfig", inside, f"system:node:{node.name}", ("system:nodes",)
         )

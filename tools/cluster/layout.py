@@ -78,8 +78,8 @@ class Layout:
 
     @property
     def lock(self) -> Path:
-        """Lock file beside the state folder: one `up` or `down` at a time."""
-        return self.state.parent / f".{self.state.name}.lock"
+        """Lock file outside the state folder, which `down` removes: one `up` or `down` at a time."""
+        return self.cache / "locks" / f"{self.identity}.lock"
 
     @property
     def kubeconfig(self) -> Path:

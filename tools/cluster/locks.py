@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from tools.cluster.steps import Steps
 
 
 @contextmanager
-def locked(file: Path, steps: Steps, holder: str) -> Iterator[None]:
+def locked(file: Path, steps: Steps, holder: str) -> Generator[None, None, None]:
     """Hold an exclusive lock on `file`; says whom it waits for. The kernel frees it if the process dies."""
     file.parent.mkdir(parents=True, exist_ok=True)
     with file.open("a") as handle:

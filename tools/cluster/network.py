@@ -1,7 +1,7 @@
 """The wire between the nodes: a bridge in the first node's namespace, one veth pair for each other node.
 
-Both ends are made inside the nodes' namespaces; the machine never sees an interface. A node is cut off by taking down its
-port at the bridge, which leaves its own addresses and routes as they are.
+Both ends are made inside the nodes' namespaces; the machine never sees an interface. A node is cut off by taking
+down its port at the bridge, which leaves its own addresses and routes as they are.
 """
 
 from __future__ import annotations
@@ -42,9 +42,19 @@ def connect(nodes: list[Node]) -> None:
 
 def move_link(source: Node, target: Node, link: str) -> None:
     """Move a link from one node's network namespace into another's, by the machine's process ids."""
-    import subprocess
 
-    command = ["nsenter", "-t", str(source.init_pid), "-n", "ip", "link", "set", link, "netns", str(target.init_pid)]
+    command = [
+        "nsenter",
+        "-t",
+        str(source.init_pid),
+        "-n",
+        "ip",
+        "link",
+        "set",
+        link,
+        "netns",
+        str(target.init_pid),
+    ]
     subprocess.run(command, check=True, timeout=10)
 
 

@@ -18,6 +18,7 @@ from tools.cluster.layout import Layout, NodePlace
 INIT_SCRIPT = Path(__file__).resolve().parent / "node-init.sh"
 FOLDERS = ("run", "containerd", "kubelet", "cni", "log-pods", "log-containers", "etc-containerd", "etc-cni")
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+UNSHARE = "--mount --pid --fork --kill-child --mount-proc --net --uts --ipc --cgroup --propagation private"
 READY_WITHIN_S = 10.0
 POLL_S = 0.02
 
@@ -49,7 +50,7 @@ class Node:
         self.cgroups.create(self.place.name)
         log = self.layout.logs / f"{self.holder}.log"
         join = joining(self.cgroups.roots(self.place.name))
-        unshare = "exec unshare --mount --pid --fork --kill-child --mount-proc --net --uts --ipc --cgroup --propagation private"
+        unshare = f"exec unshare {UNSHARE}"
         with log.open("wb") as output:
             outer = subprocess.Popen(
                 ["sh", "-c", f"{join} {unshare} sh {shlex.quote(str(INIT_SCRIPT))}"],
@@ -86,7 +87,9 @@ class Node:
         """Return the command line that runs `command` inside the node, in its control groups."""
         pid = self.init_pid
         if pid is None:
-            raise ComponentError(self.holder, "expected a running node, it is not; run: python -m tools.cluster up")
+            raise ComponentError(
+                self.holder, "expected a running node, it is not; run: python -m tools.cluster up"
+            )
         join = joining(self.cgroups.leaves(self.place.name))
         return ["sh", "-c", f'{join} exec nsenter -t {pid} -m -p -n -u -i -C --wd=/ -- "$@"', "sh", *command]
 

@@ -54,7 +54,10 @@ def write_archive(image: Image, target: Path) -> None:
         "layers": [blob("layer.v1.tar", layer)],
     }
     entry = blob("manifest.v1+json", _json(manifest))
-    entry["annotations"] = {"org.opencontainers.image.ref.name": image.name, "io.containerd.image.name": image.name}
+    entry["annotations"] = {
+        "org.opencontainers.image.ref.name": image.name,
+        "io.containerd.image.name": image.name,
+    }
     index = {"schemaVersion": 2, "mediaType": f"{OCI}.index.v1+json", "manifests": [entry]}
     target.parent.mkdir(parents=True, exist_ok=True)
     scratch = target.with_name(target.name + ".part")

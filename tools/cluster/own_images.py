@@ -16,7 +16,25 @@ from tools.cluster.steps import Steps
 COREDNS_IMAGE = "registry.k8s.io/coredns/coredns:v1.15.0"
 LOCAL_PATH_IMAGE = "docker.io/rancher/local-path-provisioner:v0.0.30"
 BUSYBOX_IMAGE = "docker.io/library/busybox:1.35.0"
-APPLETS = ("sh", "mkdir", "rm", "cat", "echo", "ls", "nslookup", "wget", "nc", "sleep", "test", "touch", "date", "env", "id")
+APPLETS = (
+    "sh",
+    "mkdir",
+    "rm",
+    "cat",
+    "echo",
+    "ls",
+    "nslookup",
+    "wget",
+    "nc",
+    "sleep",
+    "test",
+    "touch",
+    "date",
+    "env",
+    "id",
+    "timeout",
+    "httpd",
+)
 NOBODY = "65532:65532"
 
 
@@ -79,6 +97,8 @@ def ensure_busybox(layout: Layout) -> Path:
 
 def libraries(program: Path) -> dict[str, Path]:
     """Return the shared libraries that a program loads on this machine, by their path in an image."""
-    words = subprocess.run(["ldd", program], check=True, capture_output=True, text=True, timeout=10).stdout.split()
+    words = subprocess.run(
+        ["ldd", program], check=True, capture_output=True, text=True, timeout=10
+    ).stdout.split()
     files = [word for word in words if word.startswith("/")]
     return {file.lstrip("/"): Path(file).resolve() for file in files}

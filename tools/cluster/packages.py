@@ -51,7 +51,9 @@ def ensure_packages(steps: Steps) -> None:
         return
     words = " ".join(missing)
     if shutil.which("apt-get") is None:
-        raise MissingToolError(f"expected programs of these Debian packages: {words}; install their like and try again")
+        raise MissingToolError(
+            f"expected programs of these Debian packages: {words}; install their like and try again"
+        )
     if not as_root():
         raise MissingToolError(f"expected these packages: {words}; run: sudo apt-get install -y {words}")
     with steps.step(f"apt-get install {words}"):
@@ -65,4 +67,6 @@ def ensure_packages(steps: Steps) -> None:
             raise MissingToolError(f"expected apt-get to install {words}, got: {done.stderr.strip()[-1000:]}")
     still = missing_packages()
     if still:
-        raise MissingToolError(f"expected programs of {' '.join(still)} after their installation, they are not on {PATH}")
+        raise MissingToolError(
+            f"expected programs of {' '.join(still)} after their installation, they are not on {PATH}"
+        )

@@ -94,7 +94,7 @@ class Authority:
 def _builder(
     subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePublicKey
 ) -> x509.CertificateBuilder:
-    now = dt.datetime.now(dt.timezone.utc)
+    now = dt.datetime.now(dt.UTC)
     return (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -132,19 +132,18 @@ def signing_pair() -> KeyPair:
 
 def kubeconfig(server: str, authority: bytes, client: KeyPair, name: str) -> str:
     """Return a kubeconfig (JSON, which is YAML) with everything inline, for one cluster and user."""
-    encode = lambda data: base64.b64encode(data).decode()  # noqa: E731 - three uses, here
     document = {
         "apiVersion": "v1",
         "kind": "Config",
         "clusters": [
-            {"name": name, "cluster": {"server": server, "certificate-authority-data": encode(authority)}}
+            {"name": name, "cluster": {"server": server, "certificate-authority-data": _base64(authority)}}
         ],
         "users": [
             {
                 "name": name,
                 "user": {
-                    "client-certificate-data": encode(client.certificate),
-                    "client-key-data": encode(client.key),
+                    "client-certificate-data": _base64(client.certificate),
+                    "client-key-data": _base64(client.key),
                 },
             }
         ],
@@ -152,6 +151,10 @@ def kubeconfig(server: str, authority: bytes, client: KeyPair, name: str) -> str
         "current-context": name,
     }
     return json.dumps(document, indent=1) + "\n"
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode()
 
 
 def write_secret(file: Path, data: bytes) -> None:

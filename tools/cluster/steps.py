@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -22,7 +22,7 @@ class Steps:
             print(f"cluster: {text}", file=sys.stderr, flush=True)
 
     @contextmanager
-    def step(self, what: str) -> Iterator[None]:
+    def step(self, what: str) -> Generator[None, None, None]:
         """Tell that a step begins and, when it ended well, what it took."""
         self.say(f"{what} ...")
         started = time.monotonic()
