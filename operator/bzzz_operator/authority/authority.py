@@ -135,14 +135,26 @@ class Authority:
     async def answer(self, discussion: Mapping[str, Any]) -> bool:
         """Take in a MetaDiscussion's `spec.resolution`: sign it once, write `status.verdict` and the conditions.
 
-        Takes the object as the API server gives it; returns whether its status was written.
-        Raises ApiError.
+        Takes the object as the API server gives it; returns whether its status was written. One that has changed since
+        is read and looked at again. Raises TryAgainError, ApiError.
         """
-        body = answer(discussion, self._opened.hive_key, self._now())
-        if body is None:
-            return False
-        await self._api.apply(META_DISCUSSION, body, subresource="status")
-        return True
+        metadata = discussion["metadata"]
+        found: Mapping[str, Any] | None = discussion
+        for _ in range(TRIES):
+            if found is None or found["metadata"]["uid"] != metadata["uid"]:
+                return False
+            body = answer(found, self._opened.hive_key, self._now())
+            if body is None:
+                return False
+            try:
+                await self._api.apply(META_DISCUSSION, body, subresource="status")
+            except ApiError as error:
+                if not (error.conflict or error.not_found) or error.conflicts:
+                    raise
+                found = await self._api.find(META_DISCUSSION, metadata["name"])
+            else:
+                return True
+        raise TryAgainError(f"MetaDiscussion {metadata['name']}: keeps changing; tried again later", 1.0)
 
     @property
     def _opened(self) -> HiveSecrets:

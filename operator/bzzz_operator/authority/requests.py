@@ -39,4 +39,4 @@ def must_restart(node_id: str, pod_created: str, restarts: Mapping[str, datetime
     once more than needed rather than left with the old key.
     """
     moment = restarts.get(node_id)
-    return moment is not None and datetime.fromisoformat(pod_created) < moment
+    return moment is not None and datetime.fromisoformat(pod_created) <= moment

@@ -114,7 +114,7 @@ class Settlement:
     logs: tuple[LogAddress, ...]
     """What the archive shall be told."""
     restarts: Mapping[str, datetime]
-    """Pods by name to delete if their creationTimestamp is before this moment: they run with keys that were replaced
+    """Pods by name to delete if their creationTimestamp is not after this moment: they run with keys that were replaced
     (`must_restart`)."""
     changes: tuple[Change, ...]
     """What this settlement did, to any HiveAgent's nodes; empty when nothing was written. Of callers that share a write

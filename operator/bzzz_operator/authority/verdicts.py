@@ -65,8 +65,6 @@ class _Resolution(_Part):
     verdict: Verdict
     text: Text = ""
     by: Line | None = None
-    epoch: Annotated[int, Field(ge=1, le=2**53, strict=True)] | None = None
-    """The claim that it is about, where whoever wrote it says so."""
 
     @property
     def digest(self) -> str:
@@ -87,6 +85,11 @@ class _Seen(_Part):
 
 Decision = tuple[bool, str, str]
 """A condition's status, reason and message."""
+QUESTION: Final = (
+    False,
+    WAITING_FOR_CLAIM,
+    "agents debate issues that one of them has claimed; a question without an issue is not taken up yet",
+)
 
 
 def answer(discussion: Mapping[str, Any], hive_key: SigningKey, now: datetime) -> Json | None:
@@ -98,7 +101,10 @@ def answer(discussion: Mapping[str, Any], hive_key: SigningKey, now: datetime) -
     issue, problem = _read(_Issue, spec.get("issue"), "spec.issue")
     seen, _ = _read(_Seen, old, "status")
     seen = seen or _Seen()
-    accepted = _accepted(metadata, _condition(old, ACCEPTED), seen, problem)
+    if spec.get("question") is not None and seen.phase is None:
+        accepted = QUESTION
+    else:
+        accepted = _accepted(metadata, _condition(old, ACCEPTED), seen, problem)
     if accepted is not None:
         conditions[ACCEPTED] = accepted
     if issue is not None and spec.get("resolution") is not None:
@@ -129,7 +135,7 @@ def _resolve(
         text = "no agent discusses this issue yet; the resolution is looked at again when one does"
         return (False, WAITING_FOR_DISCUSSION, text), None
     digest = resolution.digest
-    known = _decided_before(digest, resolution, old)
+    known = _decided_before(digest, old)
     about = known or seen.epoch
     where = f"resolution {digest[:12]} for epoch {about}: "
     if about != seen.epoch:
@@ -152,10 +158,8 @@ def _resolve(
     return (True, SIGNED, _signed_text(resolution, about)), signed
 
 
-def _decided_before(digest: str, resolution: _Resolution, old: Json) -> int | None:
+def _decided_before(digest: str, old: Json) -> int | None:
     """Return the epoch that this very resolution is about, if that is known."""
-    if resolution.epoch is not None:
-        return resolution.epoch
     last, _ = _read(_Verdict, old.get("verdict"), "status.verdict")
     if last is not None and last.resolution_digest == digest:
         return last.epoch
@@ -226,7 +230,7 @@ def _stamped(decisions: Mapping[str, Decision], old: Json, generation: int, now:
 
 
 def _is_so(status: Json, old: Json) -> bool:
-    ours = {RESOLUTION_ACCEPTED, ACCEPTED}
+    ours = (RESOLUTION_ACCEPTED, ACCEPTED)
     held = [c for c in _conditions(old) if c.get("type") in ours]
     return (
         status["conditions"] == sorted(held, key=lambda c: str(c.get("type")))
@@ -236,8 +240,8 @@ def _is_so(status: Json, old: Json) -> bool:
 
 
 def _body(metadata: Json, status: Json) -> Json:
-    # with the uid an object that was made anew under the same name is a conflict, not another's verdict
-    named = {"name": metadata["name"], "uid": metadata["uid"]}
+    # only for exactly what was looked at: the issue may have been claimed again since, or the object made anew
+    named = {"name": metadata["name"], "resourceVersion": metadata["resourceVersion"]}
     return {
         "apiVersion": META_DISCUSSION.api_version,
         "kind": META_DISCUSSION.kind,
