@@ -214,8 +214,8 @@ class OperatorSettings(Settings):
     """How long a pod that is scaled away may work on, before it is taken down and its issue released."""
     card_life: Annotated[timedelta, DurationBetween("1m", "87600h")] = timedelta(days=365)
     """Validity of a membership card; renewed at half of it."""
-    workers: int = Field(default=4, ge=1, le=64)
-    """HiveAgents reconciled at a time."""
+    workers: int = Field(default=16, ge=1, le=64)
+    """HiveAgents reconciled at a time; those that are share a write of the ledger."""
     connections: int = Field(default=32, ge=2, le=256)
     """To the API server, watches included."""
     metrics_port: int = Field(default=9400, ge=0, le=65_535)

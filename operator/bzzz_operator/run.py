@@ -1,0 +1,164 @@
+"""The operator's process: kopf and the reconcilers on one event loop, until SIGTERM or until the lease is lost."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import socket
+import sys
+from collections.abc import Coroutine
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Final
+
+import kopf
+import orjson
+import prometheus_client
+import structlog
+import uvloop
+
+from bzzz_operator.connection import connect
+from bzzz_operator.errors import OperatorError
+from bzzz_operator.handlers import kopf_settings, registry_for
+from bzzz_operator.reconcile.operator import Operator
+from bzzz_operator.runtime.lease import Lease
+from bzzz_operator.runtime.metrics import Metrics
+from bzzz_operator.settings import OperatorSettings
+
+log = structlog.get_logger()
+
+STUCK_S: Final = 240.0
+"""A watch without any sign of life for so long is stuck: each ends, or is retried, far sooner."""
+
+
+def run(settings: OperatorSettings) -> int:
+    """Run until told to stop; return the exit code."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(_serve(settings))
+
+
+def identity() -> str:
+    """Return who we are to other operators: the pod's name, which a restarted container keeps."""
+    return os.environ.get("POD_NAME") or f"{socket.gethostname()}-{os.getpid()}"
+
+
+def runner_program() -> str:
+    """Return the workspace runner's source. Raises OperatorError when it is not installed."""
+    spec = find_spec("bzzz_runner")
+    if spec is None or spec.origin is None:
+        raise OperatorError("expected the module bzzz_runner; install the distribution bzzz as a whole")
+    return Path(spec.origin).read_text()
+
+
+async def _serve(settings: OperatorSettings) -> int:
+    """Run kopf; when it ends, by SIGTERM or by itself, everything else ends, and the other way round."""
+    api = connect(settings.namespace, connections=settings.connections)
+    metrics = Metrics()
+    operator = Operator(api, settings, metrics, runner_program(), identity())
+    lease = Lease(api, f"{settings.hive}-operator", identity(), settings.lease_s)
+    stop = asyncio.Event()
+    server, thread = prometheus_client.start_http_server(
+        settings.metrics_port, settings.listen_host, metrics.registry
+    )
+
+    def check_alive() -> None:
+        stuck = operator.heard_lately(STUCK_S)
+        if stuck:
+            raise OperatorError(f"expected signs of life from the watches, came none from {', '.join(stuck)}")
+
+    work = asyncio.create_task(_lead(operator, lease, server.server_port), name="operator")
+    work.add_done_callback(lambda _: stop.set())
+    host, port = settings.listen_host, settings.liveness_port
+    try:
+        await kopf.operator(
+            registry=registry_for(api, operator, check_alive),
+            settings=kopf_settings(),
+            standalone=True,
+            namespaces=[settings.namespace],
+            liveness_endpoint=f"http://{host}:{port}/healthz" if port else None,
+            stop_flag=stop,
+        )
+        return await _end(work)
+    finally:
+        await lease.release()
+        server.shutdown()
+        server.server_close()
+        thread.join()
+        await api.close()
+        log.info("stopped")
+
+
+async def _end(work: asyncio.Task[None]) -> int:
+    """End the work; return 1 if it ended by itself, which it never should."""
+    if work.done() and not work.cancelled():
+        error = work.exception()
+        log.error("the operator stops", error=f"{type(error).__name__}: {error}")
+        return 1
+    work.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await work
+    return 0
+
+
+async def _lead(operator: Operator, lease: Lease, metrics_port: int) -> None:
+    """Follow at once; act as soon as, and only while, the lease is ours. Ends by raising what went wrong."""
+    synced = asyncio.Event()
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(operator.follow(synced.set), name="follow")
+            await synced.wait()
+            await lease.acquire()
+            tasks.create_task(lease.keep(), name="lease")
+            print(orjson.dumps({"ready": True, "metricsPort": metrics_port}).decode(), flush=True)
+            tasks.create_task(operator.act(), name="act")
+    except BaseExceptionGroup as group:
+        # TaskGroup has cancelled the rest already: nothing acts any more
+        error = next(iter(_leaves(group)))
+        raise error from None
+
+
+def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
+    found: list[BaseException] = []
+    for error in group.exceptions:
+        found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]  # type: ignore[arg-type]
+    return found
+
+
+def configure_logging(level: str) -> None:
+    """Log JSON lines to stderr, kopf's and aiohttp's own included."""
+    import logging
+
+    number = logging.getLevelNamesMapping()[level.upper()]
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+        structlog.processors.format_exc_info,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.processors.JSONRenderer()],
+        wrapper_class=structlog.make_filtering_bound_logger(number),
+        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.JSONRenderer(),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(max(number, logging.WARNING))  # kopf tells of every event that it hands on
+
+
+def run_coroutine(work: Coroutine[Any, Any, int]) -> int:
+    """Run a command on the same kind of event loop."""
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work)
