@@ -19,8 +19,8 @@ class Condition(Model):
     reason: Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[A-Z][A-Za-z0-9]*$")] = Field(
         description="Why, in one word that programs may rely on."
     )
-    message: Annotated[str, Field(max_length=4096)] = Field(
-        default="", description="Why, for people: the manifest's field and the remedy."
+    message: Annotated[str, Field(max_length=4096)] | None = Field(
+        default=None, description="Why, for people: the manifest's field and the remedy."
     )
     last_transition_time: Moment = Field(description="Since when status is what it is.")
     observed_generation: Annotated[int, Between(0, 2**53)] | None = Field(

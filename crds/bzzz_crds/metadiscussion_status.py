@@ -46,15 +46,15 @@ class ObjectionStatus(Model):
     severity: Literal["blocking", "advisory"] = Field(
         description="Whether it keeps the plan from being executed."
     )
-    reason: Annotated[str, Field(max_length=500)] = Field(
-        default="", description="Why, cut to 500 characters."
+    reason: Annotated[str, Field(max_length=500)] | None = Field(
+        default=None, description="Why, cut to 500 characters."
     )
-    round: Count = Field(default=0, description="In which round.")
+    round: Count | None = Field(default=None, description="In which round.")
     status: Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[a-z_]+$")] = Field(
         description="open, met, lapsed, restated, noted or not_followed."
     )
-    resolution: Annotated[str, Field(max_length=500)] = Field(
-        default="", description="What was decided of it, cut to 500 characters."
+    resolution: Annotated[str, Field(max_length=500)] | None = Field(
+        default=None, description="What was decided of it, cut to 500 characters."
     )
 
 
@@ -65,8 +65,8 @@ class MessageStatus(Model):
     type: Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[a-z_]+$")] = Field(
         description="Kind of message: plan_proposed, objection, no_objection and so on."
     )
-    text: Annotated[str, Field(max_length=300)] = Field(
-        default="", description="What was said, cut to 300 characters."
+    text: Annotated[str, Field(max_length=300)] | None = Field(
+        default=None, description="What was said, cut to 300 characters."
     )
     at: Moment = Field(description="When, by the speaker's clock.")
 
@@ -100,7 +100,7 @@ class EscalationStatus(Model):
     """A question to a human."""
 
     id: Id = Field(description="The escalation's id; an answer is to this one.")
-    reason: Line = Field(default="", description="Why agents could not settle it.")
+    reason: Line | None = Field(default=None, description="Why agents could not settle it.")
     state: Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[a-zA-Z_]+$")] = Field(
         description="open, delivered (a human has been told) or answered."
     )
@@ -111,9 +111,9 @@ class VerdictStatus(Model):
     """The human's answer, as the operator signed it with the hive key."""
 
     id: Id = Field(description="The verdict's id.")
-    epoch: Count = Field(default=0, description="Which claim of the issue it is for.")
+    epoch: Count | None = Field(default=None, description="Which claim of the issue it is for.")
     verdict: Verdict = Field(description="proceed, revise or abandon.")
-    by: Annotated[str, Field(max_length=300)] = Field(default="", description="Who decided.")
+    by: Annotated[str, Field(max_length=300)] | None = Field(default=None, description="Who decided.")
     signed: Annotated[str, Field(max_length=8192)] | None = Field(
         default=None, description="The signed envelope that the claimant obeys."
     )
