@@ -1,10 +1,11 @@
 # The project's commands. Each installs what it needs first and does nothing twice.
-.PHONY: help install test lint format demo bench clean
+.PHONY: help install test lint format demo up cluster cluster-down images bench bench-operator clean
 
 PY := .venv/bin/python
 
 # make demo ONCE=1            exit when every issue has a pull request or a stated outcome
 # make demo REPORT=DIR        keep the report: pull requests, diffs, evidence bundles
+# make up CLUSTER=current      on the cluster of your current kube-context; kind, builtin and context:NAME work too
 # make demo MODEL=name        another model, e.g. anthropic:claude-opus-4 (key from the environment)
 ONCE ?=
 REPORT ?=
@@ -13,6 +14,10 @@ MODEL ?=
 help:
 	@echo "make install   put everything needed into .venv and node_modules"
 	@echo "make demo      run a hive of three agents on examples/demo (ONCE=1, REPORT=DIR, MODEL=name)"
+	@echo "make up        a hive on Kubernetes, from nothing to pull requests (ONCE=1 ends when all issues have an outcome)"
+	@echo "make cluster   a Kubernetes cluster: kind where Docker runs, else built in (CLUSTER=current takes yours)"
+	@echo "make cluster-down   remove it and everything of it"
+	@echo "make images    build every container image"
 	@echo "make test      run every check and every test (STAGE='mesh cli' for some)"
 	@echo "make lint      linters, formatters, types, import contracts"
 	@echo "make format    let the formatter and the fixable lints edit the code"
@@ -33,6 +38,21 @@ format: install
 
 demo: install
 	@ONCE="$(ONCE)" REPORT="$(REPORT)" MODEL="$(MODEL)" examples/demo/run.sh
+
+up: install
+	@$(PY) -m tools.up $(if $(ONCE),--once) $(if $(REPORT),--report $(REPORT))
+
+cluster: install
+	@$(PY) -m tools.cluster up
+
+cluster-down: install
+	@$(PY) -m tools.cluster down
+
+images: install
+	@$(PY) -m tools.images build --export
+
+bench-operator: install
+	@$(PY) -m tools.bench.run operator
 
 bench: install
 	@$(PY) -m tools.bench.run $(BENCH)
