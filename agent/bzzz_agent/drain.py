@@ -72,6 +72,8 @@ class Drain:
         try:
             with self.file.open("rb") as file:
                 asked = asks_to_drain(file.read(MAX_BYTES).decode(errors="replace"))
+        except FileNotFoundError:
+            asked = False
         except OSError as error:
             if not self._complained:
                 log.warning(

@@ -19,6 +19,12 @@ async def keep_alive(file: Path | None) -> None:
         await trio.sleep(ALIVE_S)
 
 
+def forget_ready(file: Path | None) -> None:
+    """Take back what an earlier life, killed before it could do so itself, has left."""
+    if file is not None:
+        _show(file, there=False)
+
+
 async def show_ready(file: Path | None, ready: Callable[[], bool]) -> None:
     """Let a file exist while the agent is ready; it is gone when this ends."""
     if file is None:

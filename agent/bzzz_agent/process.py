@@ -12,7 +12,7 @@ import trio
 
 from bzzz_agent.assembly import Parts, assemble
 from bzzz_agent.discovery import Discovery
-from bzzz_agent.lifesigns import keep_alive, show_ready
+from bzzz_agent.lifesigns import forget_ready, keep_alive, show_ready
 from bzzz_agent.own_card import follow
 from bzzz_agent.settings import AgentSettings
 from hmmm.messages import HIVE_TOPIC, Capabilities, IssueSeen, TaskClaimed
@@ -32,6 +32,7 @@ async def run(settings: AgentSettings) -> None:
     gives it back first. A second signal ends it at once.
     """
     _log_as_json()
+    forget_ready(settings.ready_file)
     async with trio.open_nursery() as nursery:
         signals = await nursery.start(_receive_signals)
         nursery.start_soon(keep_alive, settings.alive_file)

@@ -47,6 +47,10 @@ class Folders:
         """Return the path of a process's configuration."""
         return self.state / "config" / f"{name}.json"
 
+    def agent_file(self, node_id: str, name: str) -> Path:
+        """Return the path of a file by which an agent and its surroundings talk, as a pod's do (docs/agent.md)."""
+        return self.state / "agents" / node_id / name
+
     def socket(self, name: str) -> Path:
         """Return the path of a unix socket; below 108 bytes, which is all that the kernel takes."""
         return self.scratch / "s" / f"{name}.sock"
@@ -178,6 +182,9 @@ def agent(
         "model": model,
         "metrics": {"host": LOOPBACK, "port": 0},
         "spec": plan.spec.to_object(),
+        "podinfoFile": str(folders.agent_file(plan.node_id, "annotations")),
+        "readyFile": str(folders.agent_file(plan.node_id, "ready")),
+        "aliveFile": str(folders.agent_file(plan.node_id, "alive")),
     }
     if plan.failpoints:
         config["failpoints"] = list(plan.failpoints)
