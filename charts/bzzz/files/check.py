@@ -13,7 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +45,8 @@ def main() -> int:
     options = parser.parse_args()
     until = time.monotonic() + options.timeout
     checks = (definitions, lease, operator_metrics, archive, scribe, agents)
-    # a list, not a generator: all are run, whatever the first one says
-    return 0 if all([passes(check, options, until) for check in checks]) else 1
+    failed = sum(not passes(check, options, until) for check in checks)
+    return 1 if failed else 0
 
 
 def passes(check: Callable[[argparse.Namespace], str], options: argparse.Namespace, until: float) -> bool:
@@ -67,7 +67,13 @@ def passes(check: Callable[[argparse.Namespace], str], options: argparse.Namespa
 def definitions(options: argparse.Namespace) -> str:
     """Check that the API server serves the hive's kinds."""
     served = {r["name"] for r in from_kubernetes(options, "/apis/bzzz.dev/v1alpha1")["resources"]}
-    wanted = {"hiveagents", "hiveagents/status", "hiveagents/scale", "metadiscussions", "metadiscussions/status"}
+    wanted = {
+        "hiveagents",
+        "hiveagents/status",
+        "hiveagents/scale",
+        "metadiscussions",
+        "metadiscussions/status",
+    }
     if missing := sorted(wanted - served):
         raise CheckError(
             f"expected bzzz.dev/v1alpha1 to have {', '.join(sorted(wanted))}, came none of {', '.join(missing)}; "
@@ -81,7 +87,7 @@ def lease(options: argparse.Namespace) -> str:
     path = f"/apis/coordination.k8s.io/v1/namespaces/{options.namespace}/leases/{options.hive}-operator"
     spec = from_kubernetes(options, path).get("spec") or {}
     holder, renewed = spec.get("holderIdentity"), spec.get("renewTime")
-    age = None if renewed is None else (datetime.now(timezone.utc) - moment(renewed)).total_seconds()
+    age = None if renewed is None else (datetime.now(UTC) - moment(renewed)).total_seconds()
     if not holder or age is None or age > STALE_S:
         raise CheckError(
             f"expected an operator to hold the Lease {options.hive}-operator, came holder {holder}, renewed {renewed}; "
@@ -144,7 +150,10 @@ def agents(options: argparse.Namespace) -> str:
 
 def from_kubernetes(options: argparse.Namespace, path: str) -> dict[str, Any]:
     """Return what the API server says. Raises CheckError."""
-    token, trusted = read(options.account / "token"), ssl.create_default_context(cafile=options.account / "ca.crt")
+    token, trusted = (
+        read(options.account / "token"),
+        ssl.create_default_context(cafile=options.account / "ca.crt"),
+    )
     see = "is the chart of this version installed, and its operator running?"
     return json.loads(ask(options.kubernetes + path, see, token=token, trusted=trusted))
 
@@ -166,7 +175,9 @@ def read(path: Path) -> str:
     try:
         return path.read_text().strip()
     except OSError as error:
-        raise CheckError(f"expected {path} to be readable, came {error.strerror}; run it by `helm test`") from error
+        raise CheckError(
+            f"expected {path} to be readable, came {error.strerror}; run it by `helm test`"
+        ) from error
 
 
 def moment(text: str) -> datetime:
