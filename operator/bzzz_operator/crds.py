@@ -7,12 +7,11 @@ and upgrade. Server-side apply under a manager of its own, then it waits until t
 from __future__ import annotations
 
 import asyncio
-from importlib.resources import files
 from typing import Any, Final
 
 import structlog
-import yaml
 
+from bzzz_crds.definitions import definitions
 from bzzz_operator.api import Api
 from bzzz_operator.connection import connect
 from bzzz_operator.errors import ApiError, OperatorError
@@ -26,20 +25,11 @@ PATIENCE_S: Final = 60.0
 PAUSE_S: Final = 0.2
 
 
-def definitions() -> list[dict[str, Any]]:
-    """Return the definitions that came with this package. Raises OperatorError when there are none."""
-    folder = files("bzzz_crds") / "yaml"
-    found = [yaml.safe_load(file.read_text()) for file in folder.iterdir() if file.name.endswith(".yaml")]
-    if not found:
-        raise OperatorError(f"expected definitions in {folder}, found none; install the distribution anew")
-    return sorted(found, key=name_of)
-
-
 async def apply_definitions() -> int:
     """Apply all and wait until they are established; return the exit code. Raises OperatorError."""
     api = connect("default")
     try:
-        for body in definitions():
+        for body in definitions().values():
             answer = await _apply(api, body)
             await _wait(api, name_of(answer))
             log.info("definition is established", name=name_of(answer))

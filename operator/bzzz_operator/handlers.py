@@ -66,8 +66,8 @@ def kopf_settings() -> kopf.OperatorSettings:
     settings.networking.request_timeout = 15.0
     settings.networking.connect_timeout = 5.0
     settings.networking.error_backoffs = (0.1, 0.5, 1, 2, 5)
-    settings.watching.server_timeout = 600.0
-    settings.watching.client_timeout = 630.0
+    settings.watching.server_timeout = 600  # whole seconds: the API server refuses a fraction
+    settings.watching.client_timeout = 630
     settings.watching.connect_timeout = 5.0
     settings.watching.inactivity_timeout = WATCH_SILENCE_S
     settings.watching.reconnect_backoff = 0.5
