@@ -1,4 +1,4 @@
-"""The command line: `bzzz local`, `bzzz verify`."""
+"""The command line: `bzzz local`, `bzzz verify`, and what talks to a cluster (`bzzz_cli.cluster`)."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from bzzz_cli.cluster.commands import register
 from bzzz_cli.console import printable
 from bzzz_cli.errors import EXIT_FAILED, EXIT_USAGE, UsageError
 from bzzz_crds.errors import ManifestError
@@ -162,6 +163,8 @@ def verify(
         code = complain(error)
     raise typer.Exit(code)
 
+
+register(app, complain)
 
 if __name__ == "__main__":
     app()

@@ -1,0 +1,1 @@
+"""Commands that talk to a hive on Kubernetes, by way of the API server alone."""

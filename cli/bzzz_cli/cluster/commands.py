@@ -1,0 +1,79 @@
+"""The commands' names and options; what they do is imported late, for `bzzz --help` needs none of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated
+
+import typer
+
+from bzzz_cli.errors import CommandError, UsageError
+from bzzz_crds.values import parse_duration
+
+NodeArgument = Annotated[str, typer.Argument(metavar="NODE", help="An agent: its pod's name, e.g. bzzz-0.")]
+NamespaceOption = Annotated[
+    str | None, typer.Option("--namespace", "-n", help="Default: the kubeconfig context's.")
+]
+ContextOption = Annotated[
+    str | None, typer.Option(help="Context of the kubeconfig. Default: the current one.")
+]
+WaitOption = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the operator has done it.")]
+TimeoutOption = Annotated[str, typer.Option(help="Longest wait.", metavar="DURATION")]
+
+
+def register(app: typer.Typer, complain: Callable[[BaseException], int]) -> None:
+    """Add the commands to the application; `complain` shows an error and returns the exit code."""
+
+    @app.command()
+    def revoke(  # pyright: ignore[reportUnusedFunction]
+        node: NodeArgument,
+        namespace: NamespaceOption = None,
+        context: ContextOption = None,
+        wait: WaitOption = True,
+        timeout: TimeoutOption = "1m",
+    ) -> None:
+        """Put an agent out of the hive: its membership card is revoked, and it gets no new one until it is rotated.
+
+        On Kubernetes. What it said before stays valid evidence.
+        """
+        raise typer.Exit(_run("revoke", node, namespace, context, timeout if wait else "0s", complain))
+
+    @app.command()
+    def rotate(  # pyright: ignore[reportUnusedFunction]
+        node: NodeArgument,
+        namespace: NamespaceOption = None,
+        context: ContextOption = None,
+        wait: WaitOption = True,
+        timeout: TimeoutOption = "1m",
+    ) -> None:
+        """Give an agent new keys, a new log and a new card, revoke its old card, and restart its pod.
+
+        On Kubernetes. The old log stays in the archive and stays valid evidence.
+        """
+        raise typer.Exit(_run("rotate", node, namespace, context, timeout if wait else "0s", complain))
+
+
+def _run(
+    verb: str,
+    node: str,
+    namespace: str | None,
+    context: str | None,
+    timeout: str,
+    complain: Callable[[BaseException], int],
+) -> int:
+    from bzzz_cli.cluster.connection import connect
+    from bzzz_cli.cluster.requests import Request, ask
+
+    try:
+        request = Request.about("revoke" if verb == "revoke" else "rotate", node)
+        ask(connect(context, namespace), request, _seconds(timeout), print)
+    except CommandError as error:
+        return complain(error)
+    return 0
+
+
+def _seconds(text: str) -> float:
+    try:
+        return parse_duration(text).total_seconds()
+    except ValueError as error:
+        raise UsageError(f"--timeout: {error}, came {text!r}") from error
