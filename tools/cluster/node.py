@@ -49,26 +49,18 @@ class Node:
         (folder / "ready").unlink(missing_ok=True)
         self.cgroups.create(self.place.name)
         log = self.layout.logs / f"{self.holder}.log"
-        join = joining(self.cgroups.roots(self.place.name))
-        unshare = f"exec unshare {UNSHARE}"
-        with log.open("wb") as output:
-            outer = subprocess.Popen(
-                ["sh", "-c", f"{join} {unshare} sh {shlex.quote(str(INIT_SCRIPT))}"],
-                env=self._init_environment(),
-                cwd="/",
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
+        unshare = ["unshare", *UNSHARE.split(), "sh", str(INIT_SCRIPT)]
+        outer = detached(
+            unshare, log, self.cgroups.roots(self.place.name), self._init_environment(), Path("/")
+        )
         deadline = time.monotonic() + READY_WITHIN_S
         while not (folder / "ready").exists():
-            if outer.poll() is not None or time.monotonic() > deadline:
+            if processes.start_time(outer) is None or time.monotonic() > deadline:
                 raise ComponentError(self.holder, "expected its namespaces to be made, they were not", log)
             time.sleep(POLL_S)
         for file in self.cgroups.leaves(self.place.name):
-            file.write_text(str(outer.pid))
-        children = Path(f"/proc/{outer.pid}/task/{outer.pid}/children").read_text().split()
+            file.write_text(str(outer))
+        children = Path(f"/proc/{outer}/task/{outer}/children").read_text().split()
         processes.remember(self.layout.pids, self.holder, int(children[0]))
 
     def _init_environment(self) -> dict[str, str]:
@@ -143,19 +135,28 @@ class Node:
 
     def start_outside(self, name: str, command: Sequence[str]) -> None:
         """Start a daemon outside of the node's namespaces but in its control groups, so that it ends with the node."""
+        groups = self.cgroups.leaves(self.place.name)
         log = self.layout.logs / f"{name}.log"
-        join = joining(self.cgroups.leaves(self.place.name))
-        with log.open("ab") as output:
-            started = subprocess.Popen(
-                ["sh", "-c", f'{join} exec "$@"', "sh", *command],
-                cwd=self.layout.state,
-                env={"PATH": PATH},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=output,
-                start_new_session=True,
-            )
-        processes.remember(self.layout.pids, name, started.pid)
+        pid = detached(command, log, groups, {"PATH": PATH}, self.layout.state)
+        processes.remember(self.layout.pids, name, pid)
+
+
+def detached(
+    command: Sequence[str], log: Path, groups: Sequence[Path], environment: dict[str, str], folder: Path
+) -> int:
+    """Start a command in control groups, as nobody's child, in a session of its own; return its process id."""
+    script = f'{joining(groups)} log=$1; shift; setsid "$@" </dev/null >>"$log" 2>&1 & echo $!'
+    return int(
+        subprocess.run(
+            ["sh", "-c", script, "sh", str(log), *command],
+            env=environment,
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            timeout=10,
+            check=True,
+        ).stdout
+    )
 
 
 def joining(files: Sequence[Path]) -> str:

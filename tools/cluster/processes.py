@@ -12,13 +12,17 @@ POLL_S = 0.02
 
 
 def start_time(pid: int) -> int | None:
-    """Return when a process began, in ticks since the machine's start; None where there is none (or a zombie)."""
+    """Return when a process began, in ticks since the machine's start; None where there is none, or only its corpse.
+
+    A killed process whose first thread is a zombie lives on while others end: until then it holds its ports.
+    """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+        threads = len(list(Path(f"/proc/{pid}/task").iterdir()))
     except (FileNotFoundError, ProcessLookupError):
         return None
     fields = stat.rpartition(")")[2].split()
-    return None if fields[0] in {"Z", "X"} else int(fields[19])
+    return None if fields[0] in {"Z", "X"} and threads <= 1 else int(fields[19])
 
 
 def remember(folder: Path, name: str, pid: int) -> None:

@@ -1,0 +1,3 @@
+from tests.support.cluster import cluster, namespace
+
+__all__ = ["cluster", "namespace"]
