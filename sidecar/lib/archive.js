@@ -130,6 +130,7 @@ class Archive {
       fork: replica.head.fork,
       conflict: replica.conflict,
       recovering: replica.recovering,
+      followed: (this.addresses.get(replica.keyHex) ?? '') !== '',
       connected: replica.connected,
       lag: replica.lag
     }))

@@ -20,6 +20,7 @@ class KeptList {
     this.file = path.join(dir, 'logs.json')
     this.logsFile = logsFile
     this.use = use
+    this.kept = ''
   }
 
   /** Follow the list put last. */
@@ -38,7 +39,9 @@ class KeptList {
       throw new ApiError(409, 'LIST_FROM_FILE', `this archive reads its list of logs from ${this.logsFile}; change that file, or start it without logsFile`)
     }
     const logs = readList(body)
-    writeDurably(this.file, JSON.stringify(logs) + '\n')
+    const text = JSON.stringify(logs) + '\n'
+    if (text !== this.kept) writeDurably(this.file, text)
+    this.kept = text
     await this.use(logs)
     logger.info('log_list_put', { logs: logs.length })
     return logs.length

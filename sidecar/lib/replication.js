@@ -126,7 +126,7 @@ class Dialler {
   /** @returns {Promise<boolean>} after the connection's end: whether it got as far as replicating */
   async dial () {
     const { host, port, keyPair, remoteKey, core, onRefused } = this.options
-    const address = await resolve(host) // anew each time: a pod that comes back has another address
+    const address = await this.unlessStopped(resolve(host)) // anew each time: a pod that comes back has another address
     if (address === null || this.stopped) return false
     const socket = net.connect({ host: address, port })
     this.socket = socket
@@ -141,6 +141,18 @@ class Dialler {
     return runConnection(socket, true, keyPair, key => key === remoteKey ? core() : null, key => {
       logger.warning('replication_refused', { to: `${host}:${port}`, noise_key: key, expected: remoteKey })
       onRefused()
+    })
+  }
+
+  /**
+   * @template T
+   * @param {Promise<T>} promise
+   * @returns {Promise<T | null>} null as soon as this dialler is stopped
+   */
+  unlessStopped (promise) {
+    return new Promise((resolve, reject) => {
+      this.wake = () => resolve(null)
+      promise.then(resolve, reject)
     })
   }
 

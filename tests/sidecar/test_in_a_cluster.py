@@ -94,6 +94,7 @@ def test_a_log_that_leaves_the_list_is_still_served(logs: Logs, archive: Archive
     assert put(archive, [other.address()]).json() == {"count": 1}
     eventually(lambda: archive.state(other)["connected"], what="the new one is followed")
     eventually(lambda: not archive.state(log)["connected"], what="the old one is let go")
+    assert [archive.state(which)["followed"] for which in (log, other)] == [False, True]
     assert archive.get(f"/v1/logs/{log.key}/acknowledged?length=1")["acknowledged"] is True
     with archive.client() as client:
         assert "id-1" in client.get(f"/v1/logs/{log.key}/records?from=0").text
