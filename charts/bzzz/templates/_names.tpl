@@ -42,7 +42,7 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- $first := splitList "/" $image.repository | first -}}
 {{- $own := and (contains "/" $image.repository) (or (contains "." $first) (contains ":" $first)) -}}
 {{- if not $own }}{{ $images.registry }}/{{ end -}}
-{{- $image.repository }}:{{ $images.tag | default .root.Chart.AppVersion -}}
+{{- $image.repository }}:{{ $image.tag | default $images.tag | default .root.Chart.AppVersion -}}
 {{- with $image.digest }}@{{ . }}{{ end -}}
 {{- end }}
 
