@@ -29,6 +29,7 @@ from bzzz_scribe.keeper import Keeper
 from bzzz_scribe.logbook import Seal
 from bzzz_scribe.metrics import ScribeMetrics
 from bzzz_scribe.pages import STYLE, message_page, transcript_document, transcript_page
+from bzzz_scribe.readiness import Readiness
 from bzzz_scribe.store import Document
 from hmmm.discussion import Discussion
 from hmmm.errors import RemoteProtocolError
@@ -62,12 +63,14 @@ class Api:
     keeper: Keeper
     bundles: BundleMaker
     metrics: ScribeMetrics
+    readiness: Readiness
 
     def application(self) -> Starlette:
         """Return the ASGI application."""
         transcript = "/logs/{log_key}/{token}"
         routes = [
             self._route("/healthz", "healthz", self._healthz),
+            self._route("/readyz", "readyz", self._readyz),
             self._route("/metrics", "metrics", self._metrics),
             self._route("/api/state", "state", self._state),
             self._route("/api/export", "export", self._export),
@@ -93,6 +96,10 @@ class Api:
 
     async def _healthz(self, _: Request) -> Response:
         return JSONResponse({"ok": True})
+
+    async def _readyz(self, _: Request) -> Response:
+        report = self.readiness.report()
+        return JSONResponse(report, status_code=200 if report["ready"] else 503)
 
     async def _metrics(self, _: Request) -> Response:
         return Response(generate_latest(self.metrics.registry), media_type=CONTENT_TYPE_LATEST)

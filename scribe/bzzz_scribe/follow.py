@@ -74,6 +74,7 @@ class Follower:
         self._keeper.note_logs(listings)
         for listing in listings:
             await self._read(listing)
+        self._keeper.note_caught_up()
 
     async def _read(self, listing: LogListing) -> None:
         while (start := self._keeper.outbox.position(listing.key)) < listing.length:

@@ -21,7 +21,7 @@ from bzzz_scribe.metrics import ScribeMetrics
 from bzzz_scribe.outbox import Outbox
 from bzzz_scribe.owners import Owners
 from bzzz_scribe.sights import Sights
-from bzzz_scribe.store import Block, DiscussionKey, Document, StateStore
+from bzzz_scribe.store import Block, DiscussionKey, Document, Outlet, StateStore
 from hmmm.discussion import Discussion
 from hmmm.envelope import canonical_json
 from hmmm.errors import MalformedError
@@ -50,10 +50,14 @@ class Keeper:
         repositories: Iterable[str],
         metrics: ScribeMetrics,
         now: Callable[[], datetime],
+        outlets: Sequence[Outlet] = (),
     ) -> None:
         self.owners = owners
+        self.caught_up = trio.Event()
+        """Set once every log has been read as far as the archive had it."""
         self.changes = Broadcaster(metrics)
         self.outbox = Outbox(store, metrics)
+        self._outlets: tuple[Outlet, ...] = (self.outbox, *outlets)
         self._store = store
         self._repositories = frozenset(repositories)
         self._metrics = metrics
@@ -117,6 +121,12 @@ class Keeper:
             self._archive_away = away
             log.warning("archive", state=self._archive_word())
             self.changes.publish(Change("archive", {"archive": self._archive_word()}))
+
+    def note_caught_up(self) -> None:
+        """Take in that every log is read as far as the archive has it."""
+        if not self.caught_up.is_set():
+            self.caught_up.set()
+            log.info("caught up with the archive", logs=len(self._listings))
 
     def hear(self, capabilities: Capabilities, peer_id: str) -> None:
         """Take in what a verified agent says it can."""
@@ -261,7 +271,8 @@ class Keeper:
         (self._live.add if shown["live"] else self._live.discard)(key)
         if self._views.get(key) != shown:
             self._views[key] = shown
-            self.outbox.put_discussion(key, shown)
+            for outlet in self._outlets:
+                outlet.put_discussion(key, shown)
             self.changes.publish(Change("discussion", shown))
 
     def _refresh_agents(self) -> None:
@@ -270,7 +281,8 @@ class Keeper:
         for view in self._sights.refresh(working):
             self.changes.publish(Change("agent", view))
         for node_id, document in self._sights.lasting().items():
-            self.outbox.put_agent(node_id, document)
+            for outlet in self._outlets:
+                outlet.put_agent(node_id, document)
         for serial, raw in self.owners.cards().items():
             self.outbox.put_card(serial, raw)
 

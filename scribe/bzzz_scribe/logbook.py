@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import hmac
 from dataclasses import dataclass
+from datetime import datetime
 
 from bzzz_scribe.state import Provenance, discussion_view
 from bzzz_scribe.store import Document
+from bzzz_scribe.words import Words
 from hmmm.base import Model
 from hmmm.errors import MalformedError
 from hmmm.identity import IssueIdentity
 from hmmm.observer import Entry, LogObserver, LogOwner
-from hmmm.records import Claimed, EvidenceSealed, Record, data_of
+from hmmm.records import Claimed, EvidenceSealed, Record, Released, data_of
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class Logbook:
         self._observer = LogObserver(owner)
         self._last_seq: dict[IssueIdentity, int] = {}
         self._titles: dict[IssueIdentity, str] = {}
+        self._words: dict[IssueIdentity, Words] = {}
+        self._released_at: dict[IssueIdentity, datetime] = {}
         self._seals: list[Seal] = []
 
     @property
@@ -66,12 +70,16 @@ class Logbook:
         if discussion is None:
             return None
         seal = self.seal_of(issue)
+        words = self._words.get(issue) or Words()
         where = Provenance(
             log_key=self.log_key,
             first_seq=self._observer.first_seq[issue],
             last_seq=self._last_seq[issue],
             title=self._titles.get(issue, ""),
             released=self._observer.released.get(issue),
+            released_at=self._released_at.get(issue),
+            last_messages=tuple(words.last),
+            asked=words.asked,
             sealed=None if seal is None else seal.data,
             sealed_length=None if seal is None else seal.length,
         )
@@ -94,15 +102,19 @@ class Logbook:
         if issue is None:
             return
         self._last_seq[issue] = entry.seq
+        if issue in self._observer.discussions:
+            self._words.setdefault(issue, Words()).add(entry)
         data = _data(entry.record)
         if isinstance(data, Claimed):
             self._titles.setdefault(issue, data.title)
+        elif isinstance(data, Released):
+            self._released_at[issue] = entry.record.at
         elif isinstance(data, EvidenceSealed) and not entry.refused:
             self._seals.append(Seal(self.log_key, issue, entry.seq, data))
 
 
 def _data(record: Record) -> Model | None:
-    if record.kind not in {"claimed", "evidence_sealed"}:
+    if record.kind not in {"claimed", "evidence_sealed", "released"}:
         return None
     try:
         return data_of(record)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import signal
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,14 +20,18 @@ from bzzz_scribe.bundles import BundleMaker
 from bzzz_scribe.errors import SettingsError, StoreError
 from bzzz_scribe.follow import Follower
 from bzzz_scribe.keeper import Keeper
+from bzzz_scribe.kubernetes.parts import cluster_of
+from bzzz_scribe.kubernetes.relay import Speaker
 from bzzz_scribe.logs import set_up_logs
 from bzzz_scribe.metrics import ScribeMetrics
 from bzzz_scribe.owners import Owners
+from bzzz_scribe.readiness import Readiness
 from bzzz_scribe.server import HttpServer
 from bzzz_scribe.settings import (
     ScribeSettings,
     load_settings,
     read_file,
+    read_hive_key,
     read_secret,
     read_seed,
 )
@@ -37,6 +42,7 @@ from hmmm.errors import BzzzError, RemoteProtocolError
 from hmmm.membership import Roster
 
 LAST_WRITE_S = 5.0
+Task = Callable[[], Awaitable[None]]
 
 log = structlog.get_logger("bzzz.scribe")
 
@@ -45,10 +51,17 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the scribe until it is told to end; return the exit code: 0, or 1 with the reason on stderr."""
     parser = argparse.ArgumentParser(prog="bzzz_scribe", description="The hive's observer on the mesh.")
     parser.add_argument("--config", type=Path, required=True, metavar="FILE", help="JSON configuration")
+    parser.add_argument(
+        "--announce",
+        action="append",
+        default=[],
+        metavar="MULTIADDR",
+        help="where others reach it, e.g. /ip4/10.0.0.7/tcp/4001; repeatable; before the file's announce",
+    )
     options = parser.parse_args(arguments)
     set_up_logs()
     try:
-        settings = load_settings(options.config)
+        settings = load_settings(options.config, tuple(options.announce))
         trio.run(run, settings, strict_exception_groups=True)
     except (BzzzError, OSError) as error:
         log.error("scribe cannot run", error=str(error))
@@ -59,47 +72,61 @@ def main(arguments: list[str] | None = None) -> int:
 async def run(settings: ScribeSettings) -> None:
     """Run the scribe until SIGTERM or SIGINT.
 
-    Raises SettingsError, StoreError, MeshError, OSError when it cannot start.
+    Raises SettingsError, StoreError, ClusterSettingsError, MeshError, OSError when it cannot start.
     """
-    hive_key = bytes.fromhex(settings.hive_key)
+    hive_key = read_hive_key(settings)
     seed = read_seed(settings.mesh_seed_file)
     roster = _roster(settings, hive_key, seed)
     registry = CollectorRegistry()
     metrics = ScribeMetrics(registry)
     owners = Owners(settings.hive, hive_key)
     owners.set_members(read_members(settings.members_file))
+    cluster = cluster_of(settings, metrics, _now)
     store = SqliteStore(settings.state_file)
-    keeper = Keeper(store, owners, settings.repositories, metrics, _now)
+    outlets = () if cluster is None else (cluster.outlet,)
+    keeper = Keeper(store, owners, settings.repositories, metrics, _now, outlets)
     archive = ArchiveClient(settings.archive.url, read_secret(settings.archive.token_file))
     bundles = BundleMaker(keeper, archive, settings.hive, hive_key, lambda: roster.revocations_bytes)
-    server = HttpServer(Api(keeper, bundles, metrics).application(), settings.http.host, settings.http.port)
+    readiness = Readiness(
+        keeper.caught_up.is_set, None if cluster is None else lambda: cluster.outlet.reached
+    )
+    api = Api(keeper, bundles, metrics, readiness)
+    server = HttpServer(api.application(), settings.http.host, settings.http.port)
     try:
         await keeper.restore()
         mesh_settings = MeshSettings(seed=seed, listen=settings.listen, announce=settings.announce)
         async with join(mesh_settings, roster, registry) as mesh:
-            directory = Directory(mesh, settings.members_file, settings.revocations_file, owners.set_members)
-            watcher = Watcher(mesh, directory, roster, SigningKey.mesh(seed), keeper, metrics, _now)
-            await _serve(settings, keeper, Follower(archive, keeper), watcher, server, mesh)
+            readiness.mesh = True
+            directory = Directory(
+                mesh,
+                settings.members_file,
+                settings.revocations_file,
+                owners.set_members,
+                settings.card_file,
+            )
+            key = SigningKey.mesh(seed)
+            watcher = Watcher(mesh, directory, roster, key, keeper, metrics, _now)
+            tasks: list[Task] = [keeper.outbox.run, Follower(archive, keeper).run, watcher.run]
+            if cluster is not None:
+                speaker = Speaker(settings.node_id, key, hive_key)
+                tasks += cluster.tasks(mesh, directory, owners.set_members, speaker, keeper.caught_up)
+            await _serve(settings, keeper, tasks, server, mesh)
     finally:
         with trio.move_on_after(LAST_WRITE_S, shield=True):
             await _close(keeper, archive)
+            if cluster is not None:
+                await cluster.aclose()
         store.close()
 
 
 async def _serve(
-    settings: ScribeSettings,
-    keeper: Keeper,
-    follower: Follower,
-    watcher: Watcher,
-    server: HttpServer,
-    mesh: Mesh,
+    settings: ScribeSettings, keeper: Keeper, tasks: Sequence[Task], server: HttpServer, mesh: Mesh
 ) -> None:
     stop = trio.Event()
     async with trio.open_nursery() as nursery:
         await nursery.start(_until_signal, stop)
-        nursery.start_soon(keeper.outbox.run)
-        nursery.start_soon(follower.run)
-        nursery.start_soon(watcher.run)
+        for task in tasks:
+            nursery.start_soon(task)
         nursery.start_soon(_announce_ready, server, mesh, settings)
         nursery.start_soon(_end_streams, keeper, stop)
         await server.run(stop)

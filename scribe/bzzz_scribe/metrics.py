@@ -45,3 +45,20 @@ class ScribeMetrics:
         self.requests = Counter(
             "bzzz_scribe_requests_total", "HTTP requests answered", ["route", "status"], registry=registry
         )
+        self.api_writes = Counter(
+            "bzzz_scribe_api_writes_total",
+            "Writes to the Kubernetes API: done, refused, or not answered (away)",
+            ["kind", "verb", "result"],
+            registry=registry,
+        )
+        self.api_up = Gauge(
+            "bzzz_scribe_api_up",
+            "Whether the Kubernetes API took the last write (1) or not (0)",
+            registry=registry,
+        )
+        self.api_pending = Gauge(
+            "bzzz_scribe_api_pending", "Objects whose status is still to be looked at", registry=registry
+        )
+        self.verdicts_relayed = Counter(
+            "bzzz_scribe_verdicts_relayed_total", "Times that a human's verdict was said", registry=registry
+        )

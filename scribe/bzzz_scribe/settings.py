@@ -6,12 +6,14 @@ Secrets come as paths of files, never as values: a configuration can be shown an
 from __future__ import annotations
 
 import re
+from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 
+from bzzz_crds.values import DurationBetween
 from bzzz_scribe.errors import SettingsError
 from hmmm.base import NodeId, Repository, first_problem
 
@@ -39,13 +41,40 @@ class HttpSettings(Settings):
     port: int = Field(default=0, ge=0, le=65_535)
 
 
+class SqliteStoreSettings(Settings):
+    """The state is kept in `stateFile` and nowhere else."""
+
+    type: Literal["sqlite"] = "sqlite"
+
+
+class KubernetesStoreSettings(Settings):
+    """What is shown is also carried to custom resources. What is not said here comes from the pod's own account."""
+
+    type: Literal["kubernetes"]
+    namespace: (
+        Annotated[str, Field(min_length=1, max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")] | None
+    ) = None
+    api_url: HttpUrl | None = None
+    token_file: Path | None = None
+    ca_file: Path | None = None
+    members_config_map: str | None = Field(default=None, max_length=253)
+    """The authority's ConfigMap; `HIVE-members` by default."""
+    ttl_after_closed: Annotated[timedelta, DurationBetween("0s", "8760h")] = timedelta(hours=168)
+    """What new MetaDiscussions get as `spec.ttlAfterClosed`; a closed one that is gone is not made again after it."""
+
+
+StoreSettings = Annotated[SqliteStoreSettings | KubernetesStoreSettings, Field(discriminator="type")]
+
+
 class ScribeSettings(Settings):
     """Everything a scribe is told."""
 
     node_id: NodeId
     hive: str
-    hive_key: HexKey
+    hive_key: HexKey | None = None
     """The hive's public key, by which every membership card is judged."""
+    hive_key_file: Path | None = None
+    """A file with it, where whoever writes the configuration does not know it yet; one of the two is needed."""
     mesh_seed_file: Path
     """32 bytes in hex: the mesh key's seed."""
     card_file: Path
@@ -58,6 +87,7 @@ class ScribeSettings(Settings):
     announce: tuple[str, ...] = ()
     archive: ArchiveSettings
     http: HttpSettings = Field(default_factory=HttpSettings)
+    store: StoreSettings = Field(default_factory=SqliteStoreSettings)
     state_file: Path
     """The SQLite state store. It may be deleted at any time: it is made again from the archive."""
     public_url: str
@@ -65,13 +95,36 @@ class ScribeSettings(Settings):
     repositories: tuple[Repository, ...] = ()
     """The hive's repositories; discussions about others are foreign and not shown. Empty: all are shown."""
 
+    @model_validator(mode="after")
+    def _one_key(self) -> Self:
+        if (self.hive_key is None) == (self.hive_key_file is None):
+            raise ValueError("expected hiveKey or hiveKeyFile, one of the two")
+        return self
 
-def load_settings(path: Path) -> ScribeSettings:
-    """Read the configuration. Raises SettingsError, naming the file and the field."""
+
+def load_settings(path: Path, announce: tuple[str, ...] = ()) -> ScribeSettings:
+    """Read the configuration; `announce`, if any is given, goes before the file's.
+
+    Raises SettingsError, naming the file and the field.
+    """
     try:
-        return ScribeSettings.model_validate_json(read_file(path, "the configuration"))
+        settings = ScribeSettings.model_validate_json(read_file(path, "the configuration"))
     except ValidationError as error:
         raise SettingsError(f"{path}: {first_problem(error)}") from error
+    changes: dict[str, Any] = {"announce": announce} if announce else {}
+    return settings.model_copy(update=changes)
+
+
+def read_hive_key(settings: ScribeSettings) -> bytes:
+    """Return the hive's public key. Raises SettingsError, naming the file."""
+    if settings.hive_key_file is None:
+        return bytes.fromhex(settings.hive_key or "")
+    text = read_file(settings.hive_key_file, "the hive's public key").decode("ascii", "replace").strip()
+    if not re.fullmatch(r"[0-9a-f]{64}", text):
+        raise SettingsError(
+            f"{settings.hive_key_file}: expected the hive's public key as 64 hex digits, got {len(text)} characters"
+        )
+    return bytes.fromhex(text)
 
 
 def read_seed(path: Path) -> bytes:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from bzzz_scribe.store import Document
+from bzzz_scribe.words import Asked
 from hmmm.discussion import ClosedRound, Discussion
 from hmmm.messages import Capabilities
 from hmmm.records import EvidenceSealed, Released
@@ -25,8 +26,11 @@ class Provenance:
     last_seq: int
     title: str = ""
     released: Released | None = None
+    released_at: datetime | None = None
     sealed: EvidenceSealed | None = None
     sealed_length: int | None = None
+    last_messages: tuple[Document, ...] = ()
+    asked: Asked | None = None
 
 
 @dataclass(frozen=True)
@@ -79,9 +83,13 @@ def discussion_view(state: Discussion, where: Provenance) -> Document:
         "outcome": state.outcome or (None if released is None else released.outcome),
         "reason": state.reason or ("" if released is None else released.reason),
         "verdict": state.verdict,
+        "verdicts": sorted(state.verdicts),
+        "escalation": _escalation(state, where),
+        "lastMessages": list(where.last_messages),
         "tests": _tests(state),
         "pullRequest": state.pull_request,
         "phaseTimestamps": _phase_timestamps(state.phases),
+        "endedAt": _ended_at(state, where),
         "phases": [[phase, moment(at)] for phase, at in state.phases],
         "safeguards": [{"safeguard": s, "nodeId": node} for s, node in state.safeguards],
         "violations": list(state.violations),
@@ -137,6 +145,21 @@ def _plan(state: Discussion) -> Document:
         "windowSeconds": current.window_s,
         "openedAt": moment(current.opened_at),
     }
+
+
+def _escalation(state: Discussion, where: Provenance) -> Document | None:
+    asked = where.asked
+    if asked is None:
+        return None
+    over = state.ended or where.released is not None
+    word = "Answered" if asked.answered else "Released" if over else "Waiting"
+    return {"id": asked.id, "reason": asked.reason, "state": word, "since": moment(asked.since)}
+
+
+def _ended_at(state: Discussion, where: Provenance) -> str | None:
+    if state.ended and state.phases:
+        return moment(state.phases[-1][1])
+    return None if where.released_at is None else moment(where.released_at)
 
 
 def _round(closed: ClosedRound) -> Document:

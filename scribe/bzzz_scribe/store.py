@@ -92,3 +92,15 @@ class StateStore(Protocol):
     def close(self) -> None:
         """Let go of the store."""
         ...
+
+
+class Outlet(Protocol):
+    """Where views go beside the store: told of each in memory, at once; carries them on in its own time."""
+
+    def put_agent(self, node_id: str, document: Document) -> None:
+        """Take in an agent's document; the same again means nothing."""
+        ...
+
+    def put_discussion(self, key: DiscussionKey, document: Document) -> None:
+        """Take in a discussion's view; the same again means nothing."""
+        ...
