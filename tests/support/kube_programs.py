@@ -18,19 +18,21 @@ _PR_SET_PDEATHSIG = 1
 
 
 def binary(name: str) -> Path:
-    """Return where a program of the cluster is, building it when the cache has none.
+    """Return where a program of the cluster is. A new machine gets it built first, which takes Go minutes.
 
-    etcd may come from the system. Raises AssertionError that names the command to run.
+    Raises tools.cluster's errors, which say what is missing and how to get it.
     """
-    cache = Path(os.environ.get("BZZZ_CACHE") or Path.home() / ".cache" / "bzzz")
-    path = cache / "cluster" / "bin" / name
-    if path.exists():
+    cache = (
+        Path(os.environ.get("BZZZ_CACHE") or Path.home() / ".cache" / "bzzz").expanduser() / "cluster" / "bin"
+    )
+    if (path := cache / name).exists():
         return path
-    if name == "etcd" and (found := shutil.which("etcd")):
-        return Path(found)
-    with contextlib.suppress(ModuleNotFoundError):
-        importlib.import_module("tools.cluster.build").build([name])
-    assert path.exists(), f"expected {path}; run: python -m tools.cluster build"
+    steps = importlib.import_module("tools.cluster.steps").Steps()  # late: most tests need no cluster's tools
+    if name == "etcd":
+        if shutil.which("etcd") is None:
+            importlib.import_module("tools.cluster.packages").ensure_packages(steps)
+        return Path(shutil.which("etcd") or "etcd")
+    importlib.import_module("tools.cluster.binaries").ensure(cache, steps, (name,))
     return path
 
 
