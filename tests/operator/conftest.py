@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import tempfile
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +19,10 @@ from tests.support.processes import Processes
 def api() -> Iterator[ApiServer]:
     """An API server with our definitions."""
     with ApiServer.start() as server:
+        with warnings.catch_warnings():
+            # answers of a server that was not ready yet, which urllib raises and keeps open
+            warnings.simplefilter("ignore", ResourceWarning)
+            gc.collect()
         prepare(server)
         yield server
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import base64
 import json
+import ssl
 import sys
 from pathlib import Path
 from typing import Any
 
-import yaml
+import httpx
 
+from bzzz_operator import kinds
 from bzzz_operator.rights import CLUSTER_ROLE, ROLE
 from tests.support.kube_api import ApiServer
 from tests.support.kube_audit import Write
@@ -29,6 +31,16 @@ NO_CHILDREN = {"events", "leases"}
 """Written now and then, and no child of anything."""
 
 Json = dict[str, Any]
+
+KINDS = {value.kind.lower(): value for value in vars(kinds).values() if isinstance(value, kinds.Kind)} | {
+    name.lower(): kinds.Kind("rbac.authorization.k8s.io", "v1", name, f"{name.lower()}s", is_namespaced)
+    for name, is_namespaced in (
+        ("Role", True),
+        ("RoleBinding", True),
+        ("ClusterRole", False),
+        ("ClusterRoleBinding", False),
+    )
+}
 
 
 def manifest(name: str = "bzzz", **spec: Any) -> Json:
@@ -72,6 +84,12 @@ class Rig:
 
     def __init__(self, api: ApiServer, processes: Processes, folder: Path) -> None:
         self.api = api
+        self._http = httpx.Client(
+            base_url=api.url,
+            verify=ssl.create_default_context(cafile=str(api.ca_file)),
+            headers={"Authorization": f"Bearer {api.admin_token}"},
+            timeout=30.0,
+        )
         self.namespace = api.namespace()
         self.processes = processes
         self.folder = folder
@@ -83,6 +101,10 @@ class Rig:
         self.apply(*self._rights())
         self.secret(f"{HIVE}-archive-token", token=TOKEN)
         self.secret("github", token="ghp_of-the-tests")
+
+    def close(self) -> None:
+        """End the connections."""
+        self._http.close()
 
     # -- the operator -------------------------------------------------------------------------------------------------
 
@@ -120,13 +142,34 @@ class Rig:
 
     # -- the user -----------------------------------------------------------------------------------------------------
 
-    def apply(self, *bodies: Json) -> None:
-        """Apply manifests as a user."""
-        self.kubectl("apply", "--server-side", "-f", "-", input=yaml.safe_dump_all(bodies))
+    def apply(self, *bodies: Json, manager: str = "user") -> None:
+        """Apply manifests as a user, by server-side apply."""
+        for body in bodies:
+            path = f"{self._path(body['kind'])}/{body['metadata']['name']}"
+            query = {"fieldManager": manager, "force": "true"}
+            headers = {"Content-Type": "application/apply-patch+yaml"}
+            answer = self._http.patch(path, params=query, content=json.dumps(body), headers=headers)
+            assert answer.status_code < 300, answer.text
 
-    def kubectl(self, *args: str, input: str | None = None, check: bool = True) -> str:  # noqa: A002
-        """Run kubectl in the hive's namespace."""
-        return self.api.kubectl("-n", self.namespace, *args, input=input, check=check).stdout
+    def patch(
+        self, kind: str, name: str, body: Json, *, subresource: str = "", manager: str = "user"
+    ) -> None:
+        """Merge a patch into an object as a user."""
+        path = f"{self._path(kind)}/{name}" + (f"/{subresource}" if subresource else "")
+        headers = {"Content-Type": "application/merge-patch+json"}
+        answer = self._http.patch(
+            path, params={"fieldManager": manager}, content=json.dumps(body), headers=headers
+        )
+        assert answer.status_code < 300, answer.text
+
+    def delete(self, kind: str, name: str) -> None:
+        """Delete an object at once."""
+        options = {"gracePeriodSeconds": 0, "kind": "DeleteOptions", "apiVersion": "v1"}
+        answer = self._http.request("DELETE", f"{self._path(kind)}/{name}", json=options)
+        assert answer.status_code < 300, answer.text
+
+    def _path(self, kind: str) -> str:
+        return KINDS[kind.lower()].path(self.namespace)
 
     def secret(self, name: str, **values: str) -> None:
         """Make a Secret, or replace it."""
@@ -135,14 +178,17 @@ class Rig:
 
     def get(self, kind: str, name: str) -> Json:
         """Return an object, {} when there is none; managed fields included."""
-        text = self.kubectl(
-            "get", kind, name, "-o", "json", "--show-managed-fields", "--ignore-not-found", check=False
-        )
-        return json.loads(text) if text.strip() else {}
+        answer = self._http.get(f"{self._path(kind)}/{name}")
+        if answer.status_code == 404:
+            return {}
+        assert answer.status_code == 200, answer.text
+        return answer.json()
 
     def names(self, kind: str) -> set[str]:
         """Return the names of all objects of a kind."""
-        return set(self.kubectl("get", kind, "-o", "name").replace("/", " ").split()[1::2])
+        answer = self._http.get(self._path(kind))
+        assert answer.status_code == 200, answer.text
+        return {item["metadata"]["name"] for item in answer.json()["items"]}
 
     def wait(self, kind: str, name: str, within: float = 15.0) -> Json:
         """Wait for an object and return it."""
@@ -170,8 +216,7 @@ class Rig:
 
     def set_status(self, kind: str, name: str, status: Json) -> None:
         """Write an object's status, as its controller would."""
-        body = json.dumps({"status": status})
-        self.kubectl("patch", kind, name, "--subresource=status", "--type=merge", "-p", body)
+        self.patch(kind, name, {"status": status}, subresource="status", manager="controller")
 
     def run_pods(self, agent: str, count: int, *, ready: int | None = None) -> None:
         """Make the StatefulSet's pods, running and ready, and its status."""

@@ -99,7 +99,7 @@ class Operator:
         watched = (
             Watched(STATEFUL_SET),
             Watched(SERVICE),
-            Watched(SERVICE_ACCOUNT, metadata_only=True),
+            Watched(SERVICE_ACCOUNT),
             Watched(CONFIG_MAP),
             Watched(SECRET, metadata_only=True),
             Watched(NETWORK_POLICY),
