@@ -171,19 +171,30 @@ async def test_a_rotated_token_is_read_again(hive: Hive) -> None:
     path = hive.server.folder / "rotated-token"
     path.write_text("token-revoked")
     client = hive.client(token_file=path)
+    with pytest.raises(UnauthorizedError):
+        await client.login()
     path.write_text("token-bot-1")
     assert await client.login() == "bot-1"
+    assert await client.git_token() == "token-bot-1"
     client.close()
 
 
 @pytest.mark.parametrize("content", ["", "  \n", None])
-def test_a_missing_or_empty_token_file_is_named(hive: Hive, content: str | None) -> None:
+async def test_a_missing_or_empty_token_file_is_named_until_it_holds_one(
+    hive: Hive, content: str | None
+) -> None:
     path = hive.server.folder / "empty-token"
     path.unlink(missing_ok=True)
     if content is not None:
         path.write_text(content)
+    client = hive.client(token_file=path)
     with pytest.raises(UnauthorizedError, match="empty-token"):
-        hive.client(token_file=path)
+        await client.login()
+    with pytest.raises(UnauthorizedError, match="empty-token"):
+        await client.git_token()
+    path.write_text("token-bot-1")
+    assert await client.login() == "bot-1"
+    client.close()
 
 
 @pytest.mark.parametrize(

@@ -65,17 +65,19 @@ class GitHubClient:
         """Return the token to give to git over HTTPS as a password; an App's is renewed when it nears its end."""
 
         def current() -> str:
-            auth = self._github().requester.auth
-            return "" if auth is None else auth.token
+            try:
+                return self._git_token()
+            except UnauthorizedError:
+                if not self._reread():
+                    raise
+                return self._git_token()
 
+        return await trio.to_thread.run_sync(current, limiter=self._turn, abandon_on_cancel=True)
+
+    def _git_token(self) -> str:
+        auth = self._github().requester.auth
         try:
-            return await trio.to_thread.run_sync(current, limiter=self._turn, abandon_on_cancel=True)
-        except (requests.RequestException, GithubException, PyJWTError, ValueError) as error:
-            problem = without_answer("POST", "/app/installations", error)
-            if not isinstance(problem, UnauthorizedError) or not self._reread():
-                raise problem from error
-        try:
-            return await trio.to_thread.run_sync(current, limiter=self._turn, abandon_on_cancel=True)
+            return "" if auth is None else auth.token
         except (requests.RequestException, GithubException, PyJWTError, ValueError) as error:
             raise without_answer("POST", "/app/installations", error) from error
 
