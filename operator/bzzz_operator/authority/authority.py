@@ -111,7 +111,7 @@ class Authority:
             last = known[1].versions
             if all(int(versions.get(name, "0")) in range(1, int(v) + 1) for name, v in last.items()):
                 return
-        self._agents[wish.name] = (wish, await agent_secrets(self._api, self._settings, wish))
+        self._agents[wish.name] = (wish, await agent_secrets(self._api, self._settings, wish, versions))
 
     async def settle(self, *, reread: bool = False) -> Settlement:
         """Bring the ledger to what all wishes ask for, by compare-and-set. Callers at the same time share one write.

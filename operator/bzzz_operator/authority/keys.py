@@ -7,7 +7,7 @@ key is an error with its remedy. Only a rotation, which a person requested, repl
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final, cast
 
@@ -89,17 +89,26 @@ class AgentSecrets:
     """The Secrets' resourceVersions by name."""
 
 
-async def agent_secrets(api: Api, settings: AuthoritySettings, wish: AgentWish) -> AgentSecrets:
+async def agent_secrets(
+    api: Api, settings: AuthoritySettings, wish: AgentWish, seen: Collection[str] | None = None
+) -> AgentSecrets:
     """Make a HiveAgent's three Secrets and what they lack, and carry out its rotations.
 
-    Raises DamagedKeyError, NotOursError, TryAgainError (an earlier HiveAgent's Secrets are still being removed),
-    ApiError.
+    `seen` are the names of Secrets that a synced cache has: others are most likely missing, so they are created without
+    looking first. Raises DamagedKeyError, NotOursError, TryAgainError (an earlier HiveAgent's Secrets are still being
+    removed), ApiError.
     """
-    runner = await _ensure(api, settings, wish, f"{wish.name}-runner-token", {"token": TOKEN}, owned=True)
+
+    async def one(suffix: str, contents: Mapping[str, Content], *, owned: bool) -> Json:
+        name = f"{wish.name}-{suffix}"
+        secret = await api.find(SECRET, name) if seen is None or name in seen else None
+        return await _ensure(api, settings, wish, name, contents, secret, owned=owned)
+
+    runner = await one("runner-token", {"token": TOKEN}, owned=True)
     value_of(runner, "token", TOKEN)
     pods = {f"{wish.name}-{ordinal}": SEED for ordinal in range(wish.replicas)}
-    mesh = await _ensure(api, settings, wish, f"{wish.name}-mesh-keys", pods, owned=not wish.retain)
-    logs = await _ensure(api, settings, wish, f"{wish.name}-log-seeds", pods, owned=not wish.retain)
+    mesh = await one("mesh-keys", pods, owned=not wish.retain)
+    logs = await one("log-seeds", pods, owned=not wish.retain)
     return AgentSecrets(
         nodes=_nodes(wish, mesh, logs), versions={name_of(s): version_of(s) for s in (runner, mesh, logs)}
     )
@@ -128,6 +137,7 @@ async def _ensure(
     wish: AgentWish,
     name: str,
     contents: Mapping[str, Content],
+    secret: Json | None,
     *,
     owned: bool,
 ) -> Json:
@@ -135,7 +145,6 @@ async def _ensure(
     labels = {**hive_labels(settings), "app.kubernetes.io/instance": wish.name}
     owners = [_owner(wish)] if owned else []
     rotations = {} if "token" in contents else _rotations(wish)
-    secret = await api.find(SECRET, name)
     for _ in range(TRIES):
         if secret is None:
             fresh = {key: content.make() for key, content in contents.items()}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -12,6 +14,7 @@ from hmmm.envelope import SigningKey
 from hmmm.hypercore_proof import log_key_of_seed
 from tests.operator.authority.conftest import Cluster, CrashError
 
+SIDECAR = Path(__file__).parents[3] / "sidecar"
 UID = "11111111-2222-3333-4444-555555555555"
 SECRETS = ("bzzz-mesh-keys", "bzzz-log-seeds", "bzzz-runner-token")
 
@@ -47,8 +50,15 @@ def test_the_archive_s_key_is_the_one_that_the_archive_itself_derives(cluster: C
         return authority.archive_replication_key
 
     key = cluster.run(told)
-    seed = bytes.fromhex(cluster.seeds("hive-archive-keys")["noise.seed"])
-    assert key == SigningKey.hive(seed).public.hex()
+    program = (
+        "const { archiveKeys } = require('./lib/keys');"
+        "console.log(archiveKeys(Buffer.from(process.argv[1], 'hex')).publicKey.toString('hex'))"
+    )
+    seed = cluster.seeds("hive-archive-keys")["noise.seed"]
+    derived = subprocess.run(
+        ["node", "-e", program, seed], cwd=SIDECAR, capture_output=True, text=True, check=True, timeout=60
+    )
+    assert key == derived.stdout.strip()
 
 
 def test_each_ordinal_has_seeds_of_its_own_and_more_are_added_without_touching_any(cluster: Cluster) -> None:

@@ -267,6 +267,31 @@ def test_a_lost_ledger_revokes_every_card_that_it_had_given() -> None:
     assert len(hive.cards) == 3
 
 
+def test_a_lost_book_counts_as_a_lost_ledger_and_what_was_signed_is_kept() -> None:
+    hive = Hive()
+    hive.settle("bzzz-0", "bzzz-1")
+    hive.settle("bzzz-0")
+    cards, revoked = hive.cards, hive.revocations
+    del hive.data["ledger.json"]
+    hive.now += SECOND
+    hive.settle("bzzz-0")
+    assert not hive.is_valid(cards["bzzz-0"])
+    assert hive.cards["bzzz-0"].serial > cards["bzzz-0"].serial
+    assert set(revoked.revoked) < set(hive.revocations.revoked)
+    assert hive.revocations.version > revoked.version
+
+
+def test_keys_that_were_lost_and_made_anew_make_a_new_member() -> None:
+    hive = Hive()
+    hive.settle("bzzz-0")
+    old = hive.cards["bzzz-0"]
+    hive.generations["bzzz-0"] = 7
+    hive.now += SECOND
+    assert kinds(hive.settle("bzzz-0")) == [("Revoked", "bzzz-0"), ("Issued", "bzzz-0")]
+    assert not hive.is_valid(old)
+    assert hive.ledger.nodes["bzzz-0"].keys_since == hive.now, "its pod runs with keys that are gone"
+
+
 def test_what_was_signed_counts_though_somebody_edited_the_book() -> None:
     hive = Hive()
     hive.settle("bzzz-0", "bzzz-1")
