@@ -60,7 +60,8 @@ def _one(
     logs = store.folder / "logs"
     logs.mkdir(exist_ok=True)
     based = [f"--build-arg={key}={find([name])[-1].reference(*where)}" for key, name in image.on.items()]
-    store.run(
+    store.log(
+        logs / f"{image.name}.log",
         "bud",
         "--layers",
         "--isolation=chroot",
@@ -72,7 +73,6 @@ def _one(
         f"--tag={reference}",
         f"--file={ROOT / image.dockerfile}",
         str(ROOT),
-        log=logs / f"{image.name}.log",
         env=given.env,
     )
     image_id = store.image_id(reference) or ""

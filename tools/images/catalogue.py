@@ -36,6 +36,7 @@ IMAGES = (
     Image("sidecar", "sidecar/Dockerfile", 10003),
     Image("scribe", "scribe/Dockerfile", 10004),
     Image("operator", "operator/Dockerfile", 10005),
+    Image("model", "agent/model.Dockerfile", 10001),
     Image("github", "tools/github/Dockerfile", 10006),
     Image("demo-workspace", "examples/demo/Dockerfile", 10002, on={"WORKSPACE": "workspace"}),
 )

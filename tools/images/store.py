@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import json
 import os
 import shutil
 import subprocess
@@ -35,29 +36,25 @@ class Store:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
-    def run(self, *arguments: str, log: Path | None = None, env: Mapping[str, str] | None = None) -> str:
-        """Run buildah on this storage; return what it printed; keep that and its errors in `log`.
+    def run(self, *arguments: str) -> str:
+        """Run buildah on this storage; return what it printed.
 
         Raises:
             ImageError: it failed; with the end of its output.
         """
         command = [*self._buildah(), *arguments]
-        environment = {**os.environ, **(env or {})}
-        if log is None:
-            done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-            output = done.stdout + done.stderr
-        else:
-            with log.open("w") as file:
-                done = subprocess.run(
-                    command, stdin=subprocess.DEVNULL, stdout=file, stderr=file, env=environment, check=False
-                )
-            output = log.read_text(errors="replace")
-        if done.returncode != 0:
-            end = "\n  ".join(output.strip().splitlines()[-LOG_LINES:])
-            raise ImageError(
-                f"expected buildah {arguments[0]} to succeed, got exit {done.returncode}:\n  {end}"
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+        _expect_success(arguments[0], done.returncode, done.stdout + done.stderr)
+        return done.stdout
+
+    def log(self, file: Path, *arguments: str, env: Mapping[str, str]) -> None:
+        """Run buildah with what it says going to a file, where one can watch it; raises like `run`."""
+        command = [*self._buildah(), *arguments]
+        with file.open("w") as log:
+            done = subprocess.run(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=_environment(env), check=False
             )
-        return "" if log else done.stdout
+        _expect_success(arguments[0], done.returncode, file.read_text(errors="replace"))
 
     def image_id(self, reference: str) -> str | None:
         """Return the id of an image, `None` if it is not here."""
@@ -68,6 +65,12 @@ class Store:
             check=False,
         )
         return done.stdout.strip() if done.returncode == 0 else None
+
+    def size(self, reference: str) -> int:
+        """Return the bytes that an image has unpacked, layers below it included."""
+        listed: list[dict[str, str]] = json.loads(self.run("images", "--json", reference))
+        number, unit = listed[0]["size"].split()
+        return round(float(number) * {"B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9}[unit.upper()])
 
     def command(self, reference: str, argv: Sequence[str]) -> subprocess.CompletedProcess[str]:
         """Run a command in a fresh container of an image, as its user; for looking into images, not for isolation."""
@@ -96,6 +99,16 @@ class Store:
             works = subprocess.run(trial, capture_output=True, check=False).returncode == 0
             self._driver = "overlay" if works else "vfs"
         return self._driver
+
+
+def _environment(more: Mapping[str, str] | None = None) -> dict[str, str]:
+    return {**os.environ, **(more or {})}
+
+
+def _expect_success(step: str, code: int, output: str) -> None:
+    if code != 0:
+        end = "\n  ".join(output.strip().splitlines()[-LOG_LINES:])
+        raise ImageError(f"expected buildah {step} to succeed, got exit {code}:\n  {end}")
 
 
 def require_tools(*programs: str) -> None:
