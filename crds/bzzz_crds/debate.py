@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from bzzz_crds.durations import format_duration
+from bzzz_crds.durations import format_duration, is_duration
 from bzzz_crds.rules import Rule
 from bzzz_crds.values import Between, DurationBetween, Model
 
@@ -33,6 +33,7 @@ class Discussion(Model):
         Rule(
             "ttl",
             "expected at least the window",
+            f"!{is_duration('self.ttl')} || !{is_duration('self.window')} || "
             "duration(self.ttl) >= duration(self.window)",
             lambda it: it.ttl >= it.window,
             lambda it: f"{format_duration(it.ttl)} with a window of {format_duration(it.window)}",

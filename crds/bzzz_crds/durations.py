@@ -41,6 +41,11 @@ def format_duration(duration: timedelta) -> str:
     return text or "0s"
 
 
+def is_duration(field: str) -> str:
+    """Return the CEL expression that says whether a field's text can be parsed; others stand on it."""
+    return f"{field}.matches('{DURATION_PATTERN}')"
+
+
 @dataclass(frozen=True)
 class DurationBetween:
     """Annotates a timedelta that is written as text in the manifest and lies between two bounds, inclusive."""
@@ -62,14 +67,16 @@ class DurationBetween:
     def __get_pydantic_json_schema__(
         self, schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        """Text with a pattern; the bounds, which no structural schema can say, in CEL."""
+        """Text; pattern and bounds in CEL, so that whoever misses either is told both in one sentence."""
         # CEL parses what the pattern allows, except sums beyond 292 years, which it refuses as we do
-        bounds = f"duration(self) >= duration('{self.low}') && duration(self) <= duration('{self.high}')"
+        bounds = (
+            f"{is_duration('self')} && "
+            f"duration(self) >= duration('{self.low}') && duration(self) <= duration('{self.high}')"
+        )
         return {
             "type": "string",
             "minLength": 2,
             "maxLength": MAX_CHARACTERS,
-            "pattern": DURATION_PATTERN,
             "x-kubernetes-validations": [{"rule": bounds, "message": self.expected}],
         }
 
