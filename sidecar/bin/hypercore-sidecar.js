@@ -39,9 +39,12 @@ async function main () {
   }
   process.umask(0o077) // nothing that this process creates is for others, but the socket, which says so itself
   console.log = (...text) => logger.info('hypercore', { text: text.join(' ') }) // eslint-disable-line no-console -- Hypercore prints conflicts; stdout is ours
-  const running = await start(mode, values.config)
-  process.once('SIGTERM', () => stop(running))
-  process.once('SIGINT', () => stop(running))
+  /** @type {Running | null} */
+  let running = null
+  const end = () => running === null ? process.exit(0) : stop(running)
+  process.once('SIGTERM', end) // before anything is open: process 1 of a container would not hear it otherwise
+  process.once('SIGINT', end)
+  running = await start(mode, values.config)
   process.stdout.write(JSON.stringify({ ready: true, ...running.ready }) + '\n')
 }
 
