@@ -43,7 +43,11 @@ def test_every_value_for_agents_reaches_the_operator() -> None:
     assert settings.pods.tolerations[0]["key"] == "agents"
     assert settings.pods.labels == {"team": "tools"}
     assert settings.maxima.window == timedelta(seconds=90)
-    assert (settings.claims.lease_s, settings.claims.poll_interval_s, settings.claims.back_off_s) == (900, 15, 300)
+    assert (settings.claims.lease_s, settings.claims.poll_interval_s, settings.claims.back_off_s) == (
+        900,
+        15,
+        300,
+    )
     assert settings.model_url == "http://bzzz-model.hives.svc:8080/v1"
     assert settings.network_policies.in_cluster[0].port == 3000
     assert settings.network_policies.metrics_from == {"kubernetes.io/metadata.name": "monitoring"}
@@ -73,7 +77,9 @@ def test_the_archive_takes_its_configuration(values: Json, tmp_path: Path) -> No
         raw[key] = str(tmp_path / key)
     file = tmp_path / "archive.json"
     file.write_text(json.dumps(raw))
-    read = f"const c = require('{SIDECAR_CONFIG}').readArchiveConfig('{file}'); console.log(JSON.stringify(c))"
+    read = (
+        f"const c = require('{SIDECAR_CONFIG}').readArchiveConfig('{file}'); console.log(JSON.stringify(c))"
+    )
     done = subprocess.run(["node", "-e", read], capture_output=True, text=True, check=False, timeout=30)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["http"] == {"host": "0.0.0.0", "port": 8081}

@@ -123,9 +123,7 @@ def test_a_long_release_name_is_cut_to_a_name_that_the_operator_takes(release: s
 
 
 def test_two_long_release_names_that_begin_alike_stay_two_hives() -> None:
-    names = [
-        render(release="a" * 52 + end)[0]["metadata"]["labels"]["bzzz.dev/hive"] for end in ("b", "c")
-    ]
+    names = [render(release="a" * 52 + end)[0]["metadata"]["labels"]["bzzz.dev/hive"] for end in ("b", "c")]
     assert names[0] != names[1]
 
 
@@ -186,7 +184,12 @@ def test_the_notes_name_the_next_commands_and_warn_of_links_that_nobody_can_open
         return done.stdout.partition("NOTES:")[2]
 
     text = notes({})
-    for command in ("create secret generic github", "apply -f", "--watch", "port-forward service/bzzz-scribe"):
+    for command in (
+        "create secret generic github",
+        "apply -f",
+        "--watch",
+        "port-forward service/bzzz-scribe",
+    ):
         assert command in text
     assert "publicUrl is not set" in text
     assert "publicUrl is not set" not in notes({"publicUrl": "https://hive.example.org"})

@@ -1,0 +1,407 @@
+"""The rendered manifests on a real API server: schemas, admission, rights, and what the scribe may not write."""
+
+from __future__ import annotations
+
+import json
+import ssl
+import subprocess
+from collections.abc import Generator, Iterable
+
+import httpx
+import pytest
+
+from bzzz_operator import rights
+from tests.chart.kube_schemas import write_schemas
+from tests.chart.rendering import CHART, VARIANTS, Json, find, is_hook, named, program, render, text
+from tests.support.kube_api import ApiServer
+from tests.support.processes import eventually
+
+FOREIGN = "PodMonitor,ServiceMonitor,PrometheusRule"
+"""Kinds of the Prometheus operator, which this API server does not know."""
+CRDS = {"hiveagents.bzzz.dev", "metadiscussions.bzzz.dev"}
+
+
+@pytest.fixture(scope="module")
+def api() -> Generator[ApiServer]:
+    """An API server with the chart's CRDs."""
+    with ApiServer.start() as server:
+        for path in sorted((CHART / "crds").iterdir()):
+            server.apply(path.read_text())
+        yield server
+
+
+@pytest.fixture(scope="module")
+def schemas(api: ApiServer, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Where kubeconform finds the schemas of that API server."""
+    return write_schemas(api, tmp_path_factory.mktemp("schemas"))
+
+
+@pytest.fixture(scope="module")
+def hive(api: ApiServer) -> str:
+    """A namespace in which the chart is applied; the hive is called bzzz."""
+    namespace = api.namespace()
+    api.apply(manifests(namespace))
+    return namespace
+
+
+def manifests(namespace: str, values: Json | None = None, hooks: bool = False) -> str:
+    """Return the chart's objects, but for those of foreign kinds, as JSON documents."""
+    return documents(
+        o
+        for o in render(values, namespace=namespace)
+        if (hooks or not is_hook(o)) and o["kind"] not in FOREIGN.split(",")
+    )
+
+
+def documents(objects: Iterable[Json]) -> str:
+    """Return objects as YAML that no reader takes otherwise: JSON."""
+    return "\n---\n".join(json.dumps(o) for o in objects)
+
+
+def conform(location: str, manifest: str) -> subprocess.CompletedProcess[str]:
+    """Run kubeconform."""
+    command = [str(program("kubeconform")), "-strict", "-summary", "-skip", FOREIGN]
+    return subprocess.run(
+        [*command, "-schema-location", location, "-"],
+        input=manifest,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+@pytest.mark.parametrize("values", VARIANTS.values(), ids=VARIANTS)
+def test_every_manifest_fits_the_schema_of_its_kind(schemas: str, values: Json) -> None:
+    done = conform(schemas, text(values))
+    assert done.returncode == 0, done.stdout
+    assert "Invalid: 0, Errors: 0" in done.stdout
+
+
+def test_that_check_would_find_a_misspelt_field(schemas: str) -> None:
+    service = find(render(), "Service", "bzzz-scribe")
+    service["spec"]["selectors"] = service["spec"].pop("selector")
+    done = conform(schemas, json.dumps(service))
+    assert done.returncode != 0
+    assert "selectors" in done.stdout
+
+
+@pytest.mark.parametrize("values", VARIANTS.values(), ids=VARIANTS)
+def test_the_api_server_would_take_every_manifest(api: ApiServer, values: Json) -> None:
+    namespace = api.namespace()
+    api.kubectl(
+        *("apply", "--dry-run=server", "--warnings-as-errors", "-f", "-"),
+        input=manifests(namespace, values, hooks=True),
+    )
+
+
+def token_of(api: ApiServer, namespace: str, account: str) -> str:
+    """Return a token of a ServiceAccount that the chart made."""
+    return api.kubectl("create", "token", account, "-n", namespace).stdout.strip()
+
+
+SCRIBE, OPERATOR, ARCHIVE = "bzzz-scribe", "bzzz-operator", "bzzz-archive"
+CAN = [
+    (OPERATOR, "create", "statefulsets.apps"),
+    (OPERATOR, "patch", "hiveagents.bzzz.dev/status"),
+    (OPERATOR, "patch", "metadiscussions.bzzz.dev/status"),
+    (OPERATOR, "get", "secrets/bzzz-hive-key"),
+    (OPERATOR, "create", "secrets"),
+    (OPERATOR, "delete", "pods"),
+    (OPERATOR, "update", "leases.coordination.k8s.io"),
+    (OPERATOR, "list", "storageclasses.storage.k8s.io"),
+    (SCRIBE, "watch", "hiveagents.bzzz.dev"),
+    (SCRIBE, "patch", "hiveagents.bzzz.dev/status"),
+    (SCRIBE, "create", "metadiscussions.bzzz.dev"),
+    (SCRIBE, "patch", "metadiscussions.bzzz.dev/status"),
+    (SCRIBE, "get", "configmaps/bzzz-members"),
+    (SCRIBE, "watch", "configmaps/bzzz-members"),
+    (SCRIBE, "create", "events"),
+]
+CANNOT = [
+    (OPERATOR, "delete", "secrets"),
+    (OPERATOR, "delete", "configmaps"),
+    (OPERATOR, "patch", "hiveagents.bzzz.dev"),
+    (OPERATOR, "delete", "hiveagents.bzzz.dev"),
+    (OPERATOR, "patch", "metadiscussions.bzzz.dev"),
+    (OPERATOR, "create", "pods/exec"),
+    (OPERATOR, "create", "pods"),
+    (OPERATOR, "create", "roles.rbac.authorization.k8s.io"),
+    (OPERATOR, "patch", "customresourcedefinitions.apiextensions.k8s.io"),
+    (OPERATOR, "get", "nodes"),
+    (SCRIBE, "get", "secrets"),
+    (SCRIBE, "list", "secrets"),
+    (SCRIBE, "get", "secrets/bzzz-hive-key"),
+    (SCRIBE, "get", "configmaps/bzzz-operator-config"),
+    (SCRIBE, "list", "configmaps"),
+    (SCRIBE, "patch", "configmaps/bzzz-members"),
+    (SCRIBE, "patch", "hiveagents.bzzz.dev"),
+    (SCRIBE, "create", "hiveagents.bzzz.dev"),
+    (SCRIBE, "delete", "hiveagents.bzzz.dev"),
+    (SCRIBE, "list", "pods"),
+    (SCRIBE, "get", "storageclasses.storage.k8s.io"),
+    (ARCHIVE, "get", "configmaps"),
+    (ARCHIVE, "get", "secrets"),
+    (ARCHIVE, "list", "hiveagents.bzzz.dev"),
+]
+
+
+def may(api: ApiServer, namespace: str, account: str, verb: str, what: str, of: str = "") -> bool:
+    """Ask the API server whether a ServiceAccount may do something in a namespace, as `kubectl auth can-i` does.
+
+    `what` is `resource.group/name` or `resource.group/subresource`; `of` is the account's namespace if another.
+    """
+    kind, _, rest = what.partition("/")
+    resource, _, group = kind.partition(".")
+    attributes = {"namespace": namespace, "verb": verb, "group": group, "resource": resource}
+    attributes["subresource" if rest in {"status", "exec"} else "name"] = rest
+    asked = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SubjectAccessReview",
+        "spec": {
+            "user": f"system:serviceaccount:{of or namespace}:{account}",
+            "groups": ["system:serviceaccounts", "system:authenticated"],
+            "resourceAttributes": attributes,
+        },
+    }
+    answer = ask(api, api.admin_token, "POST", "/apis/authorization.k8s.io/v1/subjectaccessreviews", asked)
+    return bool(answer.json()["status"]["allowed"])
+
+
+def ask(
+    api: ApiServer, token: str, method: str, path: str, body: Json, content: str = "application/json"
+) -> httpx.Response:
+    """Ask the API server itself: kubectl reads before it patches, and each of its starts takes a second."""
+    with httpx.Client(verify=ssl.create_default_context(cafile=str(api.ca_file))) as client:
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": content}
+        return client.request(method, f"{api.url}{path}", headers=headers, content=json.dumps(body))
+
+
+@pytest.mark.parametrize(("account", "verb", "what"), CAN)
+def test_an_account_may(api: ApiServer, hive: str, account: str, verb: str, what: str) -> None:
+    assert may(api, hive, account, verb, what)
+
+
+@pytest.mark.parametrize(("account", "verb", "what"), CANNOT)
+def test_an_account_may_not(api: ApiServer, hive: str, account: str, verb: str, what: str) -> None:
+    assert not may(api, hive, account, verb, what)
+
+
+@pytest.mark.parametrize("account", [OPERATOR, SCRIBE])
+def test_no_account_may_do_anything_in_another_hives_namespace(
+    api: ApiServer, hive: str, account: str
+) -> None:
+    for what in ("secrets", "configmaps", "hiveagents.bzzz.dev", "pods"):
+        assert not may(api, "kube-system", account, "get", what, of=hive), what
+
+
+def test_the_operators_rights_are_what_its_code_asks_for() -> None:
+    def flat(rules: list[Json]) -> set[tuple[str, str, str]]:
+        return {
+            (group, resource, verb)
+            for rule in rules
+            for group in rule["apiGroups"]
+            for resource in rule["resources"]
+            for verb in rule["verbs"]
+        }
+
+    objects = render()
+    assert flat(find(objects, "Role", "bzzz-operator")["rules"]) == flat(list(rights.ROLE))
+    assert flat(find(objects, "ClusterRole", "hives-bzzz-operator")["rules"]) == flat(
+        list(rights.CLUSTER_ROLE)
+    )
+
+
+def test_the_hooks_account_applies_our_crds_even_where_they_are_missing_and_no_others(
+    api: ApiServer,
+) -> None:
+    namespace = api.namespace()
+    hooks = [
+        o for o in render(namespace=namespace) if is_hook(o) and "crds" in named(o) and o["kind"] != "Job"
+    ]
+    api.apply(documents(hooks))
+    token = token_of(api, namespace, "bzzz-crds")
+    flags = ("apply", "--server-side", "--force-conflicts", "--dry-run=server", "--field-manager=bzzz-crds")
+    for path in sorted((CHART / "crds").iterdir()):
+        api.kubectl(*flags, "--validate=false", "-f", path, token=token)
+    stranger = (CHART / "crds" / "hiveagents.bzzz.dev.yaml").read_text().replace("hiveagents", "strangers")
+    refused = api.kubectl(*flags, "--validate=false", "-f", "-", token=token, input=stranger, check=False)
+    assert refused.returncode != 0
+    assert "cannot" in refused.stderr
+
+
+def test_people_who_may_edit_the_namespace_may_edit_its_hive(api: ApiServer) -> None:
+    objects = {named(o): o for o in render()}
+    edit, view = (objects[f"ClusterRole/hives-bzzz-{name}"] for name in ("edit", "view"))
+    assert edit["metadata"]["labels"]["rbac.authorization.k8s.io/aggregate-to-edit"] == "true"
+    assert view["metadata"]["labels"]["rbac.authorization.k8s.io/aggregate-to-view"] == "true"
+    assert {verb for rule in view["rules"] for verb in rule["verbs"]} == {"get", "list", "watch"}
+    statuses = [r for rule in edit["rules"] for r in rule["resources"] if r.endswith("/status")]
+    assert statuses == []
+
+
+# -- what the scribe may not write --------------------------------------------------------------------------------
+
+VERDICT = {
+    "id": "01890a5d-ac96-774b-bcce-b302099a8057",
+    "epoch": 1,
+    "verdict": "proceed",
+    "by": "ann",
+    "signed": "e30=",
+    "resolutionDigest": "a" * 64,
+    "at": "2026-01-01T00:00:00Z",
+}
+WHEN = "2026-01-01T00:00:00Z"
+
+
+KINDS = "/apis/bzzz.dev/v1alpha1/namespaces"
+MERGE = "application/merge-patch+json"
+
+
+class Discussion:
+    """One MetaDiscussion, written by this or that account."""
+
+    def __init__(self, api: ApiServer, namespace: str, name: str) -> None:
+        self.api, self.namespace, self.name = api, namespace, name
+        self.tokens = {who: token_of(api, namespace, f"bzzz-{who}") for who in ("scribe", "operator")}
+        self.tokens["person"] = api.admin_token
+        self.path = f"{KINDS}/{namespace}/metadiscussions"
+
+    def create(self, who: str, resolution: Json | None = None) -> httpx.Response:
+        """Make it."""
+        spec: Json = {"issue": {"repository": "acme/widgets", "number": 4}}
+        if resolution:
+            spec["resolution"] = resolution
+        body = {
+            "apiVersion": "bzzz.dev/v1alpha1",
+            "kind": "MetaDiscussion",
+            "metadata": {"name": self.name},
+            "spec": spec,
+        }
+        return ask(self.api, self.tokens[who], "POST", self.path, body)
+
+    def patch(self, who: str, change: Json) -> httpx.Response:
+        """Merge a change into it."""
+        return ask(self.api, self.tokens[who], "PATCH", f"{self.path}/{self.name}", change, MERGE)
+
+    def patch_status(self, who: str, status: Json) -> httpx.Response:
+        """Merge a change into its status."""
+        path = f"{self.path}/{self.name}/status"
+        return ask(self.api, self.tokens[who], "PATCH", path, {"status": status}, MERGE)
+
+
+def is_forbidden(answer: httpx.Response, words: str) -> bool:
+    """Whether it was refused with these words."""
+    return answer.status_code == 403 and words in answer.json()["message"]
+
+
+@pytest.fixture(scope="module")
+def guarded(api: ApiServer, hive: str) -> str:
+    """The hive's namespace, once its admission policy is in force: the API server takes a moment to read it."""
+    probe = Discussion(api, hive, "probe")
+    probe.create("person")
+
+    def in_force() -> bool:
+        done = probe.patch("scribe", {"spec": {"resolution": {"verdict": "abandon"}}})
+        probe.patch("person", {"spec": {"resolution": None}})
+        return is_forbidden(done, "spec.resolution")
+
+    eventually(in_force, within=20, what="the admission policy is in force")
+    return hive
+
+
+def test_the_scribe_opens_discussions_and_keeps_their_status(api: ApiServer, guarded: str) -> None:
+    discussion = Discussion(api, guarded, "mine")
+    assert discussion.create("scribe").status_code == 201
+    done = discussion.patch_status("scribe", {"phase": "Listening", "round": 1})
+    assert done.status_code == 200, done.text
+
+
+def test_the_scribe_may_not_open_a_discussion_with_its_end(api: ApiServer, guarded: str) -> None:
+    done = Discussion(api, guarded, "decided").create("scribe", {"verdict": "proceed"})
+    assert is_forbidden(done, "spec.resolution: expected a person to write it")
+
+
+def test_the_scribe_may_not_make_alter_or_take_away_a_verdict_of_a_person(
+    api: ApiServer, guarded: str
+) -> None:
+    discussion = Discussion(api, guarded, "answered")
+    discussion.create("person")
+    made = discussion.patch("scribe", {"spec": {"resolution": {"verdict": "proceed"}}})
+    assert is_forbidden(made, "spec.resolution")
+    answered = discussion.patch("person", {"spec": {"resolution": {"verdict": "abandon"}}})
+    assert answered.status_code == 200, answered.text
+    for change in ({"verdict": "proceed"}, {"text": "and more"}, None):
+        done = discussion.patch("scribe", {"spec": {"resolution": change}})
+        assert is_forbidden(done, "spec.resolution")
+    allowed = discussion.patch("scribe", {"metadata": {"annotations": {"seen": "yes"}}})
+    assert allowed.status_code == 200, allowed.text
+
+
+def test_the_scribe_may_not_write_what_the_operator_signs_and_says(api: ApiServer, guarded: str) -> None:
+    discussion = Discussion(api, guarded, "signed")
+    discussion.create("person")
+    accepted = {
+        "type": "ResolutionAccepted",
+        "status": "True",
+        "reason": "Signed",
+        "message": "",
+        "lastTransitionTime": WHEN,
+    }
+    for status in ({"verdict": VERDICT}, {"conditions": [accepted]}, {"observedGeneration": 1}):
+        done = discussion.patch_status("scribe", status)
+        assert is_forbidden(done, next(iter(status)))
+        by_operator = discussion.patch_status("operator", status)
+        assert by_operator.status_code == 200, by_operator.text
+    for status in ({"verdict": None}, {"verdict": {"verdict": "abandon"}}, {"conditions": []}):
+        assert is_forbidden(discussion.patch_status("scribe", status), "expected the operator")
+    done = discussion.patch_status("scribe", {"phase": "Executing"})
+    assert done.status_code == 200, done.text
+
+
+def test_the_scribe_may_not_write_the_operators_part_of_a_hive_agents_status(
+    api: ApiServer, guarded: str
+) -> None:
+    path = f"{KINDS}/{guarded}/hiveagents"
+    made = ask(api, api.admin_token, "POST", path, HIVE_AGENT)
+    assert made.status_code == 201, made.text
+    token = token_of(api, guarded, "bzzz-scribe")
+
+    def patch(status: Json) -> httpx.Response:
+        return ask(api, token, "PATCH", f"{path}/bzzz/status", {"status": status}, MERGE)
+
+    for status in ({"replicas": 9}, {"readyReplicas": 9}, {"selector": "a=b"}, {"ready": "9/9"}):
+        assert is_forbidden(patch(status), "expected the operator to write")
+    done = patch({"agents": [{"nodeId": "bzzz-0"}], "issues": "#4"})
+    assert done.status_code == 200, done.text
+
+
+def test_another_namespaces_scribe_is_not_this_policys_business(api: ApiServer, guarded: str) -> None:
+    policy = find(render(namespace=guarded), "ValidatingAdmissionPolicy", f"{guarded}-bzzz-scribe-resolution")
+    for place in (
+        policy["spec"]["matchConstraints"],
+        find(
+            render(namespace=guarded),
+            "ValidatingAdmissionPolicyBinding",
+            f"{guarded}-bzzz-scribe-resolution",
+        )["spec"]["matchResources"],
+    ):
+        assert place["namespaceSelector"] == {"matchLabels": {"kubernetes.io/metadata.name": guarded}}
+
+
+def test_the_api_server_finds_no_fault_with_the_policys_expressions(api: ApiServer, guarded: str) -> None:
+    policy = api.get("validatingadmissionpolicy", f"{guarded}-bzzz-scribe-resolution")
+    status = policy.get("status")
+    assert not (isinstance(status, dict) and status.get("typeChecking", {}).get("expressionWarnings"))
+
+
+HIVE_AGENT: Json = {
+    "apiVersion": "bzzz.dev/v1alpha1",
+    "kind": "HiveAgent",
+    "metadata": {"name": "bzzz"},
+    "spec": {
+        "replicas": 1,
+        "github": {"repositories": ["acme/widgets"], "credentialsSecretRef": {"name": "github"}},
+        "execution": {"type": "command", "plan": "dryRun", "command": ["true"]},
+    },
+}
