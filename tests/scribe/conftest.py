@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from tests.scribe.kube import ROOT, Cluster
 from tests.scribe.rig import Rig
-from tests.support.processes import Processes
+from tests.support.kube_api import ApiServer
+from tests.support.processes import Processes, eventually
 from tests.support.sidecar import Logs
 
 
@@ -35,3 +37,23 @@ def shared() -> Iterator[Rig]:
     """A hive for tests that only read, its scribe not started."""
     with running_rig() as made:
         yield made
+
+
+@pytest.fixture(scope="session")
+def kube() -> Iterator[ApiServer]:
+    """An API server with the custom resources' definitions; each test has a namespace of its own."""
+    with ApiServer.start() as api:
+        for definition in sorted((ROOT / "crds").glob("*.yaml")):
+            api.kubectl("apply", "--server-side", "-f", str(definition))
+        eventually(
+            lambda: api.kubectl("get", "hiveagents,metadiscussions", "-A", check=False).returncode == 0,
+            within=60,
+            what="the custom resources are served",
+        )
+        yield api
+
+
+@pytest.fixture
+def cluster(kube: ApiServer, rig: Rig) -> Cluster:
+    """A hive in a namespace of this test alone, its scribe not started."""
+    return Cluster(kube, rig)
