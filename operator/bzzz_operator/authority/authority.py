@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import structlog
 
-from bzzz_operator.api import Api, Json
+from bzzz_operator.api import Api
 from bzzz_operator.authority.book import Ledger, host_of, parse, render
 from bzzz_operator.authority.errors import AuthorityError
-from bzzz_operator.authority.keys import AgentSecrets, HiveSecrets, agent_secrets, hive_labels, hive_secrets
+from bzzz_operator.authority.keys import AgentSecrets, HiveSecrets, agent_secrets, hive_secrets
 from bzzz_operator.authority.ledger import NodeKeys, NodeWish, renewal_due, settle
+from bzzz_operator.authority.store import LedgerStore, Page
 from bzzz_operator.authority.types import (
     REPLICATION_PORT,
     AgentWish,
@@ -26,11 +27,9 @@ from bzzz_operator.authority.types import (
 )
 from bzzz_operator.authority.verdicts import answer
 from bzzz_operator.errors import ApiError, TryAgainError
-from bzzz_operator.kinds import CONFIG_MAP, META_DISCUSSION
+from bzzz_operator.kinds import META_DISCUSSION
 
 TRIES: Final = 6
-REREAD_S: Final = 30.0
-"""The ledger is read anew at least so often, whoever settles: somebody may have edited it."""
 SOONEST: Final = timedelta(minutes=1)
 """Before the next settlement for time alone."""
 
@@ -39,17 +38,6 @@ log = structlog.get_logger("bzzz.operator.authority")
 
 def _utc_now() -> datetime:
     return datetime.now(UTC)
-
-
-@dataclass(frozen=True)
-class _Page:
-    """The ConfigMap as it was last read or written."""
-
-    version: str
-    labels: Mapping[str, str]
-    data: dict[str, str]
-    read_at: float
-    """On the event loop's clock."""
 
 
 class Authority:
@@ -69,11 +57,13 @@ class Authority:
         self._now = now
         self._secrets: HiveSecrets | None = None
         self._agents: dict[str, tuple[AgentWish, AgentSecrets]] = {}
-        self._page: _Page | None = None
+        self._store = LedgerStore(api, settings)
         self._lock = asyncio.Lock()
         self._asked = 0
         self._answered = 0
         self._last: Settlement | None = None
+        self._last_wanted: Mapping[str, NodeWish] = {}
+        self._last_page: Page | None = None
 
     async def open(self) -> None:
         """Read the hive-level Secrets, or make those that are missing, and see to it that the ledger has the scribe.
@@ -123,14 +113,20 @@ class Authority:
         self._asked += 1
         ticket = self._asked
         if reread:
-            self._page = None
+            self._store.forget()
         async with self._lock:
             if self._answered >= ticket and self._last is not None:
                 return replace(self._last, changes=(), written=False)
-            upto = self._asked
-            settlement = await self._settle(self._wanted(), complete=True)
-            self._answered, self._last = upto, settlement
-            return settlement
+            upto, wanted = self._asked, self._wanted()
+            if not await self._is_settled(wanted):
+                self._last = None
+                self._last = await self._settle(wanted, complete=True)
+                self._last_wanted, self._last_page = wanted, self._store.page
+                self._answered = upto
+                return self._last
+            self._answered = upto
+            assert self._last is not None
+            return replace(self._last, changes=(), written=False)
 
     async def answer(self, discussion: Mapping[str, Any]) -> bool:
         """Take in a MetaDiscussion's `spec.resolution`: sign it once, write `status.verdict` and the conditions.
@@ -190,58 +186,38 @@ class Authority:
             del self._agents[name]
         return wanted
 
+    async def _is_settled(self, wanted: Mapping[str, NodeWish]) -> bool:
+        """Whether the same was settled before, in the very ledger that there is: then 500 nodes cost no look each."""
+        page = await self._store.read()
+        return (
+            self._last is not None
+            and page is not None
+            and page is self._last_page
+            and self._now() < self._last.due
+            and wanted == self._last_wanted
+        )
+
     async def _settle(self, wanted: Mapping[str, NodeWish], *, complete: bool) -> Settlement:
         key, life = self._opened.hive_key, self._settings.card_life
         for _ in range(TRIES):
-            page = await self._read()
+            page = await self._store.read()
             now = self._now()
             data = {} if page is None else page.data
-            before = parse(data, key, self._settings, now)
+            known = page.ledger if page is not None else None
+            before = known or parse(data, key, self._settings, now)
             ledger, changes = settle(before, wanted, now, life, complete=complete)
             text = render(ledger, key, self._settings)
             if page is not None and text == data:
                 return self._settlement(ledger, wanted, (), now, written=False)
-            if await self._write(page, text):
+            if await self._store.write(page, text, ledger):
                 for change in changes:
                     log.info("ledger", change=change.kind, node=change.node_id, serial=change.serial)
                 return self._settlement(ledger, wanted, changes, now, written=True)
         raise TryAgainError(
-            f"ConfigMap {self._api.namespace}/{self._name}: others keep changing it; is there another operator of "
-            f"hive {self._settings.hive}?",
+            f"ConfigMap {self._api.namespace}/{self._store.name}: others keep changing it; is there another operator "
+            f"of hive {self._settings.hive}?",
             1.0,
         )
-
-    @property
-    def _name(self) -> str:
-        return f"{self._settings.hive}-members"
-
-    async def _read(self) -> _Page | None:
-        now = asyncio.get_running_loop().time()
-        if self._page is not None and now - self._page.read_at < REREAD_S:
-            return self._page
-        found = await self._api.find(CONFIG_MAP, self._name)
-        self._page = None if found is None else _page(found, now)
-        return self._page
-
-    async def _write(self, page: _Page | None, data: dict[str, str]) -> bool:
-        """Write the ledger unless somebody else did since; return whether it was written."""
-        labels = hive_labels(self._settings)
-        metadata: Json = {"name": self._name, "labels": labels}
-        body: Json = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
-        try:
-            if page is None:
-                written = await self._api.create(CONFIG_MAP, body)
-            else:
-                metadata["resourceVersion"] = page.version
-                metadata["labels"] = {**page.labels, **labels}
-                written = await self._api.replace(CONFIG_MAP, body)
-        except ApiError as error:
-            self._page = None  # whatever happened, what we know may be old
-            if error.conflict or error.not_found:
-                return False
-            raise
-        self._page = _page(written, asyncio.get_running_loop().time())
-        return True
 
     def _settlement(
         self,
@@ -279,13 +255,3 @@ class Authority:
             due=now + SOONEST if due is None else max(due, now + SOONEST),
             written=written,
         )
-
-
-def _page(found: Json, now: float) -> _Page:
-    metadata = found["metadata"]
-    return _Page(
-        version=str(metadata["resourceVersion"]),
-        labels=cast("dict[str, str]", metadata.get("labels") or {}),
-        data=cast("dict[str, str]", found.get("data") or {}),
-        read_at=now,
-    )

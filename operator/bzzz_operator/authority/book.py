@@ -201,19 +201,10 @@ def render(ledger: Ledger, hive_key: SigningKey, settings: AuthoritySettings) ->
     data["revocations.json"] = _revocations(ledger, hive_key, settings)
     members: list[dict[str, object]] = []
     for node_id, entry in sorted(ledger.nodes.items()):
-        if entry.serial is None or entry.not_before is None or entry.not_after is None:
+        card = _card(node_id, entry, settings.hive, hive_key)  # pyright: ignore[reportArgumentType]  frozen: hashable
+        if card is None:
             continue
-        card = MembershipCard(
-            hive=settings.hive,
-            serial=entry.serial,
-            node_id=node_id,
-            peer_id=entry.peer_id,
-            log_key=entry.log_key,
-            role=entry.role,
-            not_before=entry.not_before,
-            not_after=entry.not_after,
-        )
-        data[f"card-{node_id}.json"] = _card(card.to_json(), hive_key)
+        data[f"card-{node_id}.json"] = card
         addresses = [address_of(node_id, entry.hive_agent, settings)] if entry.hive_agent else []
         members.append({"nodeId": node_id, "peerId": entry.peer_id, "addresses": addresses})
     data["members.json"] = json.dumps(members, separators=(",", ":"))
@@ -258,9 +249,20 @@ def _revocations(ledger: Ledger, hive_key: SigningKey, settings: AuthoritySettin
 
 
 @lru_cache(maxsize=4096)
-def _card(payload: bytes, hive_key: SigningKey) -> str:
-    """Sign a card once: a hive of 500 is rendered in a tenth of the time."""
-    card = MembershipCard.from_json(payload, limit=4096, what="card")
+def _card(node_id: str, entry: Entry, hive: str, hive_key: SigningKey) -> str | None:
+    """Return an entry's card; None if it has none. Signed once: a hive of 500 is rendered in a tenth of the time."""
+    if entry.serial is None or entry.not_before is None or entry.not_after is None:
+        return None
+    card = MembershipCard(
+        hive=hive,
+        serial=entry.serial,
+        node_id=node_id,
+        peer_id=entry.peer_id,
+        log_key=entry.log_key,
+        role=entry.role,
+        not_before=entry.not_before,
+        not_after=entry.not_after,
+    )
     return sign_card(card, hive_key).decode()
 
 
