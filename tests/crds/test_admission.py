@@ -10,8 +10,9 @@ from pydantic import ValidationError
 
 from bzzz_crds import HiveAgent, MetaDiscussion
 from bzzz_crds.manifests import describe
+from tests.crds.edges import DISCUSSION, DISCUSSION_EDGES, EDGES, edited
 from tests.crds.posting import refused_fields, send
-from tests.crds.tables import BAD, DISCUSSION, DISCUSSION_EDGES, EDGES, GOOD, SMALLEST, changed, edited
+from tests.crds.tables import BAD, GOOD, SMALLEST, changed
 from tests.support.kube_api import ApiServer
 
 ANOTHER_ENDPOINT = {"another kind", "another version"}

@@ -11,7 +11,8 @@ import yaml
 
 from bzzz_crds.definitions import definitions, files
 from tests.crds.conftest import CRDS
-from tests.crds.tables import DISCUSSION, GOOD
+from tests.crds.edges import DISCUSSION
+from tests.crds.tables import GOOD
 from tests.support.kube_api import ApiServer
 
 AGENT_STATUS: dict[str, Any] = {

@@ -12,7 +12,8 @@ import yaml
 
 from bzzz_crds import HiveAgent, MetaDiscussion
 from tests.crds.conftest import CRDS
-from tests.crds.tables import DISCUSSION, GOOD, SMALLEST
+from tests.crds.edges import DISCUSSION
+from tests.crds.tables import GOOD, SMALLEST
 from tests.crds.test_definitions import AGENT_STATUS, DISCUSSION_STATUS, SEEN, manage, stored
 from tests.support.kube_api import ApiServer
 
