@@ -446,7 +446,7 @@ class Story:
                 assert node in self.hive.cards
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(steps=st.lists(STEPS, max_size=25))
 def test_in_any_order_of_events_serials_never_repeat_and_what_is_revoked_stays_so(
     steps: list[tuple[str, Any]],
