@@ -53,10 +53,12 @@ class Authority:
             encipher_only=False,
             decipher_only=False,
         )
+        self._key_identifier = x509.SubjectKeyIdentifier.from_public_key(self._key.public_key())
         self._certificate = (
             _builder(self._name, self._name, self._key.public_key())
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
             .add_extension(usage, critical=True)
+            .add_extension(self._key_identifier, critical=False)
             .sign(self._key, hashes.SHA256())
         )
 
@@ -83,6 +85,11 @@ class Authority:
             _builder(x509.Name(subject), self._name, key.public_key())
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
+            # Python 3.13 refuses a certificate that does not say whose key signed it (RFC 5280, 4.2.1.1).
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(self._key_identifier),
+                critical=False,
+            )
         )
         if names:
             alternatives = x509.SubjectAlternativeName([general_name(n) for n in names])
