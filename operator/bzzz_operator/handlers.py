@@ -82,7 +82,7 @@ def registry_for(api: Api, operator: Operator, check_alive: Callable[[], None]) 
 
     async def login(**_: Any) -> kopf.AiohttpSession:
         return kopf.AiohttpSession(
-            server=api.server, aiohttp_session=api.session, default_namespace=api.namespace
+            server=api.server, aiohttp_session=api.new_session(), default_namespace=api.namespace
         )
 
     def watch(kind: Kind) -> None:

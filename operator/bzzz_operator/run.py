@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import socket
 import sys
@@ -22,7 +21,7 @@ from bzzz_operator.connection import connect
 from bzzz_operator.errors import OperatorError
 from bzzz_operator.handlers import kopf_settings, registry_for
 from bzzz_operator.reconcile.operator import Operator
-from bzzz_operator.runtime.lease import Lease
+from bzzz_operator.runtime.lease import Lease, LeaseLostError
 from bzzz_operator.runtime.metrics import Metrics
 from bzzz_operator.settings import OperatorSettings
 
@@ -79,43 +78,56 @@ async def _serve(settings: OperatorSettings) -> int:
             liveness_endpoint=f"http://{host}:{port}/healthz" if port else None,
             stop_flag=stop,
         )
-        return await _end(work)
     finally:
+        failure = await _end(work)
         await lease.release()
         server.shutdown()
         server.server_close()
         thread.join()
         await api.close()
         log.info("stopped")
+    return 0 if failure is None else 1
 
 
-async def _end(work: asyncio.Task[None]) -> int:
-    """End the work; return 1 if it ended by itself, which it never should."""
-    if work.done() and not work.cancelled():
-        error = work.exception()
-        log.error("the operator stops", error=f"{type(error).__name__}: {error}")
-        return 1
+async def _end(work: asyncio.Task[None]) -> BaseException | None:
+    """End the work and return what it failed with. kopf, at its own end, cancels the tasks that it does not know."""
     work.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
+    try:
         await work
-    return 0
+    except asyncio.CancelledError:
+        return None
+    except Exception as error:
+        log.error("the operator stops", error=f"{type(error).__name__}: {error}")
+        return error
+    return None
 
 
 async def _lead(operator: Operator, lease: Lease, metrics_port: int) -> None:
-    """Follow at once; act as soon as, and only while, the lease is ours. Ends by raising what went wrong."""
+    """Follow at once; act as soon as, and only while, the lease is ours. Raises what went wrong for good."""
     synced = asyncio.Event()
+
+    async def lead() -> None:
+        await synced.wait()
+        while True:
+            await lease.acquire()
+            try:
+                async with asyncio.TaskGroup() as tasks:
+                    tasks.create_task(lease.keep(), name="lease")
+                    tasks.create_task(operator.act(lambda: _say_ready(metrics_port)), name="act")
+            except* LeaseLostError as group:
+                # TaskGroup has cancelled the reconcilers: nothing acts any more, and the caches go on
+                log.warning("not acting any more", error=str(group.exceptions[0]))
+
     try:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(operator.follow(synced.set), name="follow")
-            await synced.wait()
-            await lease.acquire()
-            tasks.create_task(lease.keep(), name="lease")
-            print(orjson.dumps({"ready": True, "metricsPort": metrics_port}).decode(), flush=True)
-            tasks.create_task(operator.act(), name="act")
+            tasks.create_task(lead(), name="lead")
     except BaseExceptionGroup as group:
-        # TaskGroup has cancelled the rest already: nothing acts any more
-        error = next(iter(_leaves(group)))
-        raise error from None
+        raise _leaves(group)[0] from None
+
+
+def _say_ready(metrics_port: int) -> None:
+    print(orjson.dumps({"ready": True, "metricsPort": metrics_port}).decode(), flush=True)
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:

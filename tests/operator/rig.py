@@ -176,6 +176,11 @@ class Rig:
         data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
         self.apply({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": data})
 
+    def events(self, reason: str) -> list[Json]:
+        """Return the Events of a reason."""
+        answer = self._http.get(self._path("event"))
+        return [e for e in answer.json()["items"] if e["reason"] == reason]
+
     def get(self, kind: str, name: str) -> Json:
         """Return an object, {} when there is none; managed fields included."""
         answer = self._http.get(f"{self._path(kind)}/{name}")

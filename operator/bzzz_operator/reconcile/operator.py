@@ -228,12 +228,15 @@ class Operator:
 
     # -- doing the work -----------------------------------------------------------------------------------------------
 
-    async def act(self) -> None:
+    async def act(self, on_ready: Callable[[], None]) -> None:
         """Do the work, until cancelled. The caches must be complete and the lease ours.
 
         Raises AuthorityError when the hive's own keys cannot be used.
         """
         settings = self.settings
+        # whoever acted before us may have given cards to HiveAgents that kopf has not told us of yet: without this
+        # list their nodes would count as gone
+        await self._resync_until_it_works()
         authority = Authority(
             self._api,
             AuthoritySettings(settings.hive, settings.namespace, settings.cluster_domain, settings.card_life),
@@ -246,6 +249,7 @@ class Operator:
         try:
             self.queue.add(HIVE)
             self._everybody()
+            on_ready()
             for discussion in self.store.all(META_DISCUSSION):
                 self._due(Key("discussion", name_of(discussion)))
             await self.queue.run(settings.workers)

@@ -150,4 +150,4 @@ class Lease:
 
     def _lost(self, why: str) -> NoReturn:
         self.held = False
-        raise LeaseLostError(f"lease {self._name}: {why}; this operator stops acting and starts again")
+        raise LeaseLostError(f"lease {self._name}: {why}")
