@@ -16,7 +16,7 @@ import trio
 from bzzz_scribe.archive import LogListing
 from bzzz_scribe.broadcast import Broadcaster, Change
 from bzzz_scribe.errors import NotReadyError
-from bzzz_scribe.logbook import Logbook, Seal
+from bzzz_scribe.logbook import Logbook, Seal, record_of
 from bzzz_scribe.metrics import ScribeMetrics
 from bzzz_scribe.outbox import Outbox
 from bzzz_scribe.owners import Owners
@@ -24,11 +24,9 @@ from bzzz_scribe.sights import Sights
 from bzzz_scribe.store import Block, DiscussionKey, Document, Outlet, StateStore
 from hmmm.discussion import Discussion
 from hmmm.envelope import canonical_json
-from hmmm.errors import MalformedError
 from hmmm.identity import IssueIdentity
 from hmmm.messages import Capabilities
 from hmmm.observer import Entry, LogObserver, LogOwner
-from hmmm.records import Record, read_record
 
 FOLDS_A_TURN: Final = 16
 """Blocks folded before others get a turn: a block costs up to a millisecond, the mesh must not wait longer."""
@@ -53,8 +51,7 @@ class Keeper:
         outlets: Sequence[Outlet] = (),
     ) -> None:
         self.owners = owners
-        self.caught_up = trio.Event()
-        """Set once every log has been read as far as the archive had it."""
+        self.caught_up = trio.Event()  # once every log was read as far as the archive had it
         self.changes = Broadcaster(metrics)
         self.outbox = Outbox(store, metrics)
         self._outlets: tuple[Outlet, ...] = (self.outbox, *outlets)
@@ -97,7 +94,7 @@ class Keeper:
         if owner is None:
             return False
         for seq, data in blocks:
-            record = _record_of(data)
+            record = record_of(data)
             self.outbox.put_block(Block(listing.key, seq, None if record is None else record.issue, data))
         await self._fold(listing.key, owner, blocks)
         return True
@@ -125,8 +122,8 @@ class Keeper:
     def note_caught_up(self) -> None:
         """Take in that every log is read as far as the archive has it."""
         if not self.caught_up.is_set():
-            self.caught_up.set()
             log.info("caught up with the archive", logs=len(self._listings))
+        self.caught_up.set()
 
     def hear(self, capabilities: Capabilities, peer_id: str) -> None:
         """Take in what a verified agent says it can."""
@@ -205,7 +202,7 @@ class Keeper:
         observer = LogObserver(book.owner)
         entries: list[Entry] = []
         for count, block in enumerate(blocks, start=1):
-            record = _record_of(block.data)
+            record = record_of(block.data)
             if record is not None:
                 entries.append(observer.fold(block.seq, record))
             if count % FOLDS_A_TURN == 0:
@@ -217,7 +214,7 @@ class Keeper:
     def _learn_owner(self, log_key: str, blocks: Sequence[tuple[int, bytes]]) -> None:
         """Look into a log's first records for whose it is: an agent's first is that it started."""
         for seq, data in blocks[:FIRST_RECORDS]:
-            record = _record_of(data) if seq < FIRST_RECORDS else None
+            record = record_of(data) if seq < FIRST_RECORDS else None
             if record is not None:
                 self.owners.learn_record(log_key, record)
 
@@ -300,10 +297,3 @@ class Keeper:
 
     def _archive_word(self) -> str:
         return "here" if self._archive_away is False else "away"
-
-
-def _record_of(data: bytes) -> Record | None:
-    try:
-        return read_record(data)
-    except MalformedError:
-        return None

@@ -13,7 +13,7 @@ from hmmm.base import Model
 from hmmm.errors import MalformedError
 from hmmm.identity import IssueIdentity
 from hmmm.observer import Entry, LogObserver, LogOwner
-from hmmm.records import Claimed, EvidenceSealed, Record, Released, data_of
+from hmmm.records import Claimed, EvidenceSealed, Record, Released, data_of, read_record
 
 
 @dataclass(frozen=True)
@@ -118,5 +118,13 @@ def _data(record: Record) -> Model | None:
         return None
     try:
         return data_of(record)
+    except MalformedError:
+        return None
+
+
+def record_of(block: bytes) -> Record | None:
+    """Return a block's record; None for a block that is none."""
+    try:
+        return read_record(block)
     except MalformedError:
         return None

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 
 from bzzz_mesh import DirectoryError, read_members
-from bzzz_scribe.errors import SettingsError
+from bzzz_scribe.errors import ScribeError, SettingsError
 from bzzz_scribe.main import run
-from bzzz_scribe.settings import load_settings, read_seed
+from bzzz_scribe.settings import load_settings, read_hive_key, read_seed
 from tests.support.discussions import Hive, seed_of
 
 
@@ -61,6 +61,11 @@ def test_what_is_not_said_has_a_default(tmp_path: Path, config: dict[str, Any]) 
         ({"repositories": ["no-slash"]}, "repositories.0"),
         ({"surprise": 1}, "surprise"),
         ({"stateFile": None}, "stateFile"),
+        ({"hiveKey": None}, "hiveKeyFile"),
+        ({"hiveKeyFile": "/x"}, "hiveKeyFile"),
+        ({"store": {"type": "elsewhere"}}, "store"),
+        ({"store": {"type": "kubernetes", "namespace": "Not A Name"}}, "store.kubernetes.namespace"),
+        ({"store": {"type": "kubernetes", "ttlAfterClosed": "a week"}}, "ttlAfterClosed"),
     ],
 )
 def test_a_field_that_does_not_fit_is_named(
@@ -68,6 +73,31 @@ def test_a_field_that_does_not_fit_is_named(
 ) -> None:
     with pytest.raises(SettingsError, match=field):
         load_settings(written(tmp_path, config | change))
+
+
+def test_the_hives_key_may_stand_in_a_file(tmp_path: Path, config: dict[str, Any]) -> None:
+    path = tmp_path / "hive.pub"
+    path.write_text(config["hiveKey"] + "\n")
+    in_a_file = {**config, "hiveKey": None, "hiveKeyFile": str(path)}
+    assert read_hive_key(load_settings(written(tmp_path, in_a_file))).hex() == config["hiveKey"]
+    path.write_text("what is no key")
+    with pytest.raises(SettingsError, match=r"hive\.pub: expected the hive's public key"):
+        read_hive_key(load_settings(written(tmp_path, in_a_file)))
+
+
+def test_an_address_of_the_command_line_goes_before_the_files(tmp_path: Path, config: dict[str, Any]) -> None:
+    path = written(tmp_path, {**config, "announce": ["/ip4/10.0.0.1/tcp/1"]})
+    assert load_settings(path).announce == ("/ip4/10.0.0.1/tcp/1",)
+    assert load_settings(path, ("/ip4/10.0.0.2/tcp/2",)).announce == ("/ip4/10.0.0.2/tcp/2",)
+
+
+async def test_a_cluster_that_cannot_be_found_is_said_with_the_remedy(
+    tmp_path: Path, config: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    settings = load_settings(written(tmp_path, {**config, "store": {"type": "kubernetes"}}))
+    with pytest.raises(ScribeError, match=r"store\.apiUrl: expected the API server's address"):
+        await run(settings)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ def discussion_name(issue: Issue) -> str:
     """Return a MetaDiscussion's name: slug of the repository, the number, and a hash that keeps two apart.
 
     >>> discussion_name(("Acme/widgets", 42))
-    'acme-widgets-42-5e2aa6ee'
+    'acme-widgets-42-3f6d63f5'
     """
     repository, number = issue
     canonical = f"{repository.lower()}#{number}"

@@ -23,6 +23,7 @@ from bzzz_scribe.kubernetes.schedule import Schedule, Target
 from bzzz_scribe.kubernetes.watched import Watched, pause
 from bzzz_scribe.metrics import ScribeMetrics
 from bzzz_scribe.store import DiscussionKey, Document
+from hmmm.errors import excerpt
 
 WRITE_INTERVAL_S: Final = 1.0
 """Architecture §10: status writes are coalesced to one a second and object."""
@@ -148,6 +149,8 @@ class KubernetesOutlet:
                     log.warning("API server is away; the latest state is written later", error=str(error))
             except ApiRefusedError as error:
                 self._refused(target, error)
+            except ValueError as error:  # a document that no schema takes; one object must not end the scribe
+                self._refused(target, ApiRefusedError(422, "Unfit", f"{target}: {excerpt(str(error))}"))
             else:
                 self._metrics.api_up.set(1)
 
