@@ -63,6 +63,7 @@ MODULES = (
     Module("pause", (".",)),
     Module("kubeconform", ("github.com/yannh/kubeconform/cmd/kubeconform",)),
     Module("local-path", ("github.com/rancher/local-path-provisioner",)),
+    Module("kube-router", ("github.com/cloudnativelabs/kube-router/v2/cmd/kube-router",)),
     Module("helm", ("helm.sh/helm/v3/cmd/helm",)),
     Module("coredns", ("github.com/coredns/coredns",)),
     Module(

@@ -107,9 +107,11 @@ class BuiltIn:
             self._wait_for(
                 "nodes", lambda: self.kubectl.ready_nodes() == self.count, f"kubelet-{places[-1].name}"
             )
-        with self.steps.step("starting DNS and the volume provisioner"):
+        with self.steps.step("starting DNS, volume provisioner and NetworkPolicies"):
             for manifest in sorted(MANIFESTS.glob("*.yaml")):
                 self.kubectl.run("apply", "--server-side", "-f", str(manifest))
+            for node in self.nodes:
+                node.start(f"policies-{node.place.name}", render.policies_command(self.layout, node.place))
             self._wait_for("DNS", self._resolves, f"kubelet-{places[0].name}")
 
     def _start_control_plane(self, port: int) -> None:
@@ -160,6 +162,8 @@ class BuiltIn:
 
     def down(self) -> None:
         """End every process of the cluster and remove all that it left."""
+        if self.layout.record.exists() and not as_root():
+            raise MissingToolError(f"{self.layout.state} holds a cluster of root's; run with sudo")
         self._end()
         if self.layout.record.exists():
             shutil.rmtree(self.layout.state)

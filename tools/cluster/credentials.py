@@ -13,6 +13,7 @@ COMPONENTS = {
     "controller-manager": "system:kube-controller-manager",
     "scheduler": "system:kube-scheduler",
     "proxy": "system:kube-proxy",
+    "policies": "bzzz:network-policies",
 }
 
 

@@ -18,6 +18,7 @@ PACKAGES = {
     "etcd": "etcd-server",
     "iptables": "iptables",
     "conntrack": "conntrack",
+    "ipset": "ipset",
     "socat": "socat",
     "ip": "iproute2",
     "nsenter": "util-linux",

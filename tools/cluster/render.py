@@ -194,6 +194,20 @@ def proxy_command(layout: Layout, node: NodePlace) -> list[str]:
     ]
 
 
+def policies_command(layout: Layout, node: NodePlace) -> list[str]:
+    """Return the command line of kube-router as what enforces NetworkPolicies, and nothing else."""
+    return [
+        str(layout.bin / "kube-router"),
+        f"--kubeconfig={layout.pki / 'policies.kubeconfig'}",
+        f"--hostname-override={node.name}",
+        "--run-firewall=true",
+        "--run-router=false",
+        "--run-service-proxy=false",
+        f"--service-cluster-ip-range={SERVICE_CIDR}",
+        "--health-port=0",
+    ]
+
+
 def node_files(layout: Layout, node: NodePlace) -> dict[Path, str]:
     """Return the files of a node, by their place in the node's folder."""
     return {
