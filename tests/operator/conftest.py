@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
 import tempfile
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,10 +17,6 @@ from tests.support.processes import Processes
 def api() -> Iterator[ApiServer]:
     """An API server with our definitions."""
     with ApiServer.start() as server:
-        with warnings.catch_warnings():
-            # answers of a server that was not ready yet, which urllib raises and keeps open
-            warnings.simplefilter("ignore", ResourceWarning)
-            gc.collect()
         prepare(server)
         yield server
 
@@ -36,3 +30,4 @@ def rig(api: ApiServer) -> Iterator[Rig]:
             made = Rig(api, processes, folder)
             made.archive.start()
             yield made
+            made.close()
