@@ -39,6 +39,7 @@ def agent_config(agent: WantedAgent, hive: HiveFacts) -> Json:
         "publicUrl": settings.public_url,
         "github": _github(agent),
         "claims": claims,
+        "modelProxyPort": names.PROXY_PORT,
         "metrics": _metrics(flows.AGENT_METRICS_PORT),
         "podinfoFile": names.PODINFO_FILE,
         "readyFile": names.READY_FILE,
