@@ -177,26 +177,5 @@ def test_the_charts_crds_are_the_projects_byte_for_byte() -> None:
     assert set(ours) == {"hiveagents.bzzz.dev.yaml", "metadiscussions.bzzz.dev.yaml"}
 
 
-def test_the_notes_name_the_next_commands_and_warn_of_links_that_nobody_can_open() -> None:
-    def notes(values: Json) -> str:
-        done = helm(
-            *("install", "bzzz", CHART, "-n", "hives", "--dry-run=client", "--kube-version", "1.34.4"),
-            *("--values", "-"),
-            stdin=__import__("json").dumps(values),
-        )
-        return done.stdout.partition("NOTES:")[2]
-
-    text = notes({})
-    for command in (
-        "create secret generic github",
-        "apply -f",
-        "--watch",
-        "port-forward service/bzzz-scribe",
-    ):
-        assert command in text
-    assert "publicUrl is not set" in text
-    assert "publicUrl is not set" not in notes({"publicUrl": "https://hive.example.org"})
-
-
 def _names(objects: list[Json]) -> list[tuple[str, str]]:
     return [(o["kind"], o["metadata"]["name"]) for o in objects]
