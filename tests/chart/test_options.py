@@ -142,6 +142,7 @@ SWITCHES: dict[str, tuple[Json, set[str]]] = {
         {"crds": {"upgrade": {"enabled": False}}},
         {
             "ServiceAccount/bzzz-crds",
+            "NetworkPolicy/bzzz-crds",
             "Job/bzzz-crds",
             "ClusterRole/hives-bzzz-crds",
             "ClusterRoleBinding/hives-bzzz-crds",

@@ -55,11 +55,12 @@ EXPECTED = {
     *(f"NetworkPolicy/bzzz-{name}" for name in ("operator", "scribe", "archive")),
     *(f"PodDisruptionBudget/bzzz-{name}" for name in ("operator", "scribe", "archive")),
     *(f"{kind}/bzzz-check" for kind in ("ServiceAccount", "Role", "RoleBinding", "ConfigMap")),
+    "NetworkPolicy/bzzz-check",
     "NetworkPolicy/bzzz-check-archive",
     "NetworkPolicy/bzzz-check-operator",
 }
 HOOKS = {
-    *(f"{kind}/bzzz-crds" for kind in ("ServiceAccount", "Job")),
+    *(f"{kind}/bzzz-crds" for kind in ("ServiceAccount", "NetworkPolicy", "Job")),
     *(f"{kind}/hives-bzzz-crds" for kind in ("ClusterRole", "ClusterRoleBinding")),
     "Pod/bzzz-check",
 }
