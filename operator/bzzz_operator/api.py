@@ -8,9 +8,8 @@ every minute: the kubelet renews it long before it expires.
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, Literal, cast
 
@@ -21,6 +20,7 @@ from kopf import ConnectionInfo
 
 from bzzz_operator.errors import ApiError, api_error
 from bzzz_operator.kinds import Kind
+from bzzz_operator.wire import lines_of, next_line, refusal, transport_errors
 
 Json = dict[str, Any]
 
@@ -30,9 +30,9 @@ MANAGER: Final = "bzzz-operator"
 REQUEST_TIMEOUT_S: Final = 15.0
 CONNECT_TIMEOUT_S: Final = 5.0
 WATCH_SILENCE_S: Final = 90.0
-"""A watch that brings nothing for so long is dead: the API server sends a bookmark every minute."""
+"""A watch that brings nothing for so long may be dead: the API server sends a bookmark every minute, but none for a
+kind of which it has seen no event since it started."""
 WATCH_LIFE_S: Final = 600
-MAX_ANSWER_BYTES: Final = 256 * 1024 * 1024
 TOKEN_REREAD_S: Final = 60.0
 
 JSON_TYPE: Final = "application/json"
@@ -141,7 +141,7 @@ class Api:
         fields: str = "",
         metadata_only: bool = False,
     ) -> AsyncGenerator[tuple[EventType, Json], None]:
-        """Yield what happens after a resource version, bookmarks included; ends when the server ends it.
+        """Yield what happens after a resource version, bookmarks included; ends with the server or in long silence.
 
         Raises ApiError with `gone` when the version is too old. Close it by `contextlib.aclosing`.
         """
@@ -154,12 +154,13 @@ class Api:
         }
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=WATCH_SILENCE_S)
         headers = {"Accept": METADATA_ONE if metadata_only else JSON_TYPE}
-        with _transport_errors():
+        with transport_errors():
             url = self._url(kind.path(self.namespace), query)
             async with self._open.get(url, headers=headers, timeout=timeout) as answer:
                 if answer.status != 200:
-                    raise await _refusal(answer)
-                async for line in _lines(answer.content):
+                    raise await refusal(answer)
+                lines = lines_of(answer.content)
+                while (line := await next_line(lines)) is not None:
                     event = cast("Json", orjson.loads(line))
                     if event["type"] == "ERROR":
                         raise api_error(int(event["object"].get("code") or 500), event["object"])
@@ -240,12 +241,12 @@ class Api:
         headers = {"Accept": accept, "Content-Type": content}
         timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S, sock_connect=CONNECT_TIMEOUT_S)
         data = None if body is None else orjson.dumps(body)
-        with _transport_errors():
+        with transport_errors():
             async with self._open.request(
                 method, self._url(path, query or {}), data=data, headers=headers, timeout=timeout
             ) as answer:
                 if answer.status >= 300:
-                    raise await _refusal(answer)
+                    raise await refusal(answer)
                 return cast("Json", orjson.loads(await answer.read()))
 
 
@@ -258,41 +259,3 @@ def _selectors(labels: str, fields: str) -> dict[str, str]:
         **({"labelSelector": labels} if labels else {}),
         **({"fieldSelector": fields} if fields else {}),
     }
-
-
-@contextlib.contextmanager
-def _transport_errors() -> Generator[None]:
-    """Turn what a broken connection or nonsense raises into an ApiError of status 0."""
-    try:
-        yield
-    except (TimeoutError, aiohttp.ClientError, OSError, orjson.JSONDecodeError) as error:
-        text = str(error) or type(error).__name__
-        raise ApiError(0, "Unreachable", f"expected an answer of the API server, came {text}") from error
-
-
-async def _refusal(answer: aiohttp.ClientResponse) -> ApiError:
-    text = await answer.read()
-    try:
-        body: object = orjson.loads(text)
-    except orjson.JSONDecodeError:
-        body = text.decode(errors="replace")
-    return api_error(answer.status, body, answer.headers.get("Retry-After"))
-
-
-async def _lines(stream: aiohttp.StreamReader) -> AsyncGenerator[bytes, None]:
-    """Split a stream at newlines; unlike `readline` it knows no limit below an object's largest size."""
-    parts: list[bytes] = []
-    size = 0
-    async for chunk in stream.iter_any():
-        first, *rest = chunk.split(b"\n")
-        parts.append(first)
-        size += len(first)
-        if size > MAX_ANSWER_BYTES:
-            raise ApiError(
-                0, "Unreachable", f"expected a line of at most {MAX_ANSWER_BYTES} bytes, came more"
-            )
-        for part in rest:
-            line = b"".join(parts)
-            parts, size = [part], len(part)
-            if line:
-                yield line

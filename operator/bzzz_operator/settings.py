@@ -183,6 +183,8 @@ class NetworkPolicies(Settings):
         default={"kubernetes.io/metadata.name": "kube-system"}, max_length=10
     )
     dns_pods: dict[str, str] = Field(default={"k8s-app": "kube-dns"}, max_length=10)
+    dns_ports: tuple[Port, ...] = Field(default=(53,), min_length=1, max_length=5)
+    """The DNS pods' own ports; OpenShift's listen on 5353."""
     metrics_from: dict[str, str] = Field(default_factory=dict, max_length=10)
     """Labels of the namespaces that may scrape metrics; empty means every namespace (a token is asked for, too)."""
 
@@ -237,4 +239,4 @@ def load_settings(path: Path) -> OperatorSettings:
             f"{path}: cannot be read: {error.strerror}; name the file with --config"
         ) from error
     except ValidationError as error:
-        raise SettingsError(f"{path}: {first_problem(error)}") from error
+        raise SettingsError(f"{path}: {first_problem(error).replace('Value error, ', '')}") from error

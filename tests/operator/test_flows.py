@@ -136,3 +136,8 @@ def test_metrics_may_be_kept_to_the_namespaces_that_are_named() -> None:
     rules = policy_spec("agent", around(metricsFrom={"team": "observability"}))["ingress"]
     (rule,) = [r for r in rules if r["ports"][0]["port"] == 9400]
     assert rule["from"] == [{"namespaceSelector": {"matchLabels": {"team": "observability"}}}]
+
+
+def test_dns_pods_may_listen_on_other_ports() -> None:
+    out = opened(policy_spec("agent", around(dnsPorts=[53, 5353])), "egress")
+    assert {port for peer, port in out if "kube-dns" in peer} == {53, 5353}

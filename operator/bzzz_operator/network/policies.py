@@ -50,7 +50,9 @@ def policy_spec(role: Role, around: Surroundings, urls: Iterable[str] = ()) -> J
     """
     own = sorted(set(urls))
     egress = [rule for flow in flows_from(role) for rule in _egress(flow, around, own)]
-    ingress = [_rule("from", _peers(flow.source, around), flow) for flow in flows_to(role)]
+    ingress = [
+        _rule("from", _peers(flow.source, around), _ports(flow, around.settings)) for flow in flows_to(role)
+    ]
     return {
         "podSelector": {"matchLabels": pod_labels(role, around.hive)},
         "policyTypes": ["Ingress", "Egress"],
@@ -59,13 +61,14 @@ def policy_spec(role: Role, around: Surroundings, urls: Iterable[str] = ()) -> J
     }
 
 
-def _rule(direction: str, peers: list[Json], flow: Flow) -> Json:
-    rule: Json = {"ports": _ports(flow)}
-    return {direction: peers, **rule} if peers else rule
+def _rule(direction: str, peers: list[Json], ports: list[Json]) -> Json:
+    return {direction: peers, "ports": ports} if peers else {"ports": ports}
 
 
-def _ports(flow: Flow) -> list[Json]:
-    return [{"protocol": protocol, "port": port} for protocol in flow.protocols for port in flow.ports]
+def _ports(flow: Flow, settings: NetworkPolicies) -> list[Json]:
+    # judged after the Service's translation, so it is the DNS pods' ports that count
+    ports = settings.dns_ports if flow.target == "dns" else flow.ports
+    return [{"protocol": protocol, "port": port} for protocol in flow.protocols for port in ports]
 
 
 def _peers(party: Party, around: Surroundings) -> list[Json]:
@@ -94,7 +97,7 @@ def _egress(flow: Flow, around: Surroundings, urls: list[str]) -> list[Json]:
         return _internet(around, urls)
     if flow.target == "own-services":
         return [rule for url in urls if (rule := _own_service(url, around)) is not None]
-    return [_rule("to", _peers(flow.target, around), flow)]
+    return [_rule("to", _peers(flow.target, around), _ports(flow, around.settings))]
 
 
 def _internet(around: Surroundings, urls: list[str]) -> list[Json]:

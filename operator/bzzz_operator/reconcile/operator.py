@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Final, Literal, NamedTuple
 
 import structlog
@@ -12,7 +12,6 @@ import structlog
 from bzzz_operator.api import Api
 from bzzz_operator.authority import Authority, AuthoritySettings
 from bzzz_operator.desired import names
-from bzzz_operator.errors import ApiError
 from bzzz_operator.kinds import (
     CONFIG_MAP,
     DISRUPTION_BUDGET,
@@ -33,6 +32,7 @@ from bzzz_operator.reconcile.status import StatusWriter
 from bzzz_operator.runtime.clock import Now, utc_now
 from bzzz_operator.runtime.events import Events
 from bzzz_operator.runtime.informer import Informer, Watched
+from bzzz_operator.runtime.insist import until_answered
 from bzzz_operator.runtime.metrics import Metrics
 from bzzz_operator.runtime.queue import WorkQueue
 from bzzz_operator.runtime.store import Store
@@ -42,6 +42,8 @@ log = structlog.get_logger()
 
 RESYNC_S: Final = 300.0
 """HiveAgents and MetaDiscussions are listed anew so often: a watch that broke may have missed a deletion."""
+DEAF_AFTER: Final = 3
+"""So many of those lists in a row with news that should have come by the watch mean that the watch is dead."""
 LEDGER_PAUSE_S: Final = 2.0
 """After a change of the ledger, most of which are our own, before it is looked at."""
 SUFFIXES: Final = ("-config", "-runner", "-mesh-keys", "-log-seeds", "-runner-token")
@@ -85,6 +87,8 @@ class Operator:
         self._agents = AgentReconciler(api, self.store, self.hive, self._events, status, now)
         self._by_secret: dict[str, set[str]] = {}
         self._heard: dict[str, float] = {}
+        self._missed = 0
+        """Lists in a row that told of a HiveAgent or MetaDiscussion what kopf's watch had not."""
         self._relist = asyncio.Event()
         self._informers: list[Informer] = []
         api.on_write = lambda kind, verb: metrics.writes.labels(kind.kind, verb).inc()
@@ -113,13 +117,14 @@ class Operator:
             tasks.create_task(self._resync_now_and_then(), name="resync")
             for informer in self._informers:
                 await informer.synced.wait()
-            await self._resync_until_it_works()
+            await until_answered(self._resync)
             on_synced()
 
     def heard_lately(self, within_s: float) -> list[str]:
         """Return the watches that have shown no life within some seconds."""
         now = asyncio.get_running_loop().time()
-        return [kind for kind, at in self._heard.items() if now - at > within_s]
+        stuck = [kind for kind, at in self._heard.items() if now - at > within_s]
+        return [*stuck, "kopf"] if self._missed >= DEAF_AFTER else stuck
 
     def see(self, kind: Kind, body: Json, *, deleted: bool) -> None:
         """Take in what kopf's watch tells."""
@@ -138,29 +143,20 @@ class Operator:
         return Informer(self._api, self.store, watched, heard, self._relist.set)
 
     async def _resync(self) -> None:
+        news = False
         for kind in (HIVE_AGENT, META_DISCUSSION):
             answer = await self._api.list(kind)
-            self.store.replace(kind, items(answer, "items"))
-
-    async def _resync_until_it_works(self) -> None:
-        pause_s = 0.1
-        while True:
-            try:
-                await self._resync()
-            except ApiError as error:
-                log.info("custom resources cannot be listed yet", error=str(error), again_in_s=pause_s)
-                await asyncio.sleep(pause_s)
-                pause_s = min(pause_s * 2, 10.0)
-            else:
-                return
+            news = self.store.replace(kind, items(answer, "items")) or news
+        self._missed = self._missed + 1 if news else 0
 
     async def _resync_now_and_then(self) -> None:
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(RESYNC_S):
                     await self._relist.wait()
+                self._missed = 0  # a watch broke, and kopf's may have as well: no sign that it is deaf
             self._relist.clear()
-            await self._resync_until_it_works()
+            await until_answered(self._resync)
 
     # -- which key is due ---------------------------------------------------------------------------------------------
 
@@ -236,13 +232,13 @@ class Operator:
         settings = self.settings
         # whoever acted before us may have given cards to HiveAgents that kopf has not told us of yet: without this
         # list their nodes would count as gone
-        await self._resync_until_it_works()
+        await until_answered(self._resync)
         authority = Authority(
             self._api,
             AuthoritySettings(settings.hive, settings.namespace, settings.cluster_domain, settings.card_life),
             self.hive.wishes,
         )
-        await self._until_answered(authority.open)
+        await until_answered(authority.open)
         self.hive.authority = authority
         self.acting = True
         self.metrics.leading.set(1)
@@ -258,20 +254,6 @@ class Operator:
             self.metrics.leading.set(0)
             self.queue.close()
             await self.hive.archive.close()
-
-    async def _until_answered(self, call: Callable[[], Awaitable[None]]) -> None:
-        pause_s = 0.2
-        while True:
-            try:
-                await call()
-            except ApiError as error:
-                if not error.unreachable and error.status < 500:
-                    raise
-                log.info("the API server does not answer yet", error=str(error), again_in_s=pause_s)
-                await asyncio.sleep(pause_s)
-                pause_s = min(pause_s * 2, 10.0)
-            else:
-                return
 
     async def _work(self, key: Key) -> float | None:
         started = asyncio.get_running_loop().time()

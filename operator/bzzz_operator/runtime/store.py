@@ -68,19 +68,30 @@ class Store:
         del self._objects[kind][name]
         self._tell(kind, old, None)
 
-    def replace(self, kind: Kind, bodies: Iterable[Json]) -> None:
-        """Take in a complete list: what it does not have is gone."""
+    def replace(self, kind: Kind, bodies: Iterable[Json]) -> bool:
+        """Take in a complete list: what it does not have is gone. Return whether a spec, or an object, was news."""
+        news = False
         names: set[str] = set()
         for body in bodies:
-            names.add(body["metadata"]["name"])
-            self.put(kind, body)
+            name = body["metadata"]["name"]
+            names.add(name)
+            before = _life(self.get(kind, name))
+            if self.put(kind, body) and before != _life(body):
+                news = True
         for name, old in list(self._objects.setdefault(kind, {}).items()):
             if name not in names:
                 self.drop(kind, name, old["metadata"].get("uid"))
+                news = True
+        return news
 
     def _tell(self, kind: Kind, old: Json | None, new: Json | None) -> None:
         for listener in self._listeners:
             listener(kind, old, new)
+
+
+def _life(body: Json | None) -> tuple[object, object] | None:
+    """Return what changes with an object's spec, and not with its status."""
+    return None if body is None else (body["metadata"].get("uid"), body["metadata"].get("generation"))
 
 
 def _is_newer(head: Mapping[str, Any], old: Mapping[str, Any]) -> bool:
