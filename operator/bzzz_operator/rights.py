@@ -25,9 +25,7 @@ ROLE: Final[tuple[Rule, ...]] = (
     _rule("", ["configmaps", "secrets"], ["get", "list", "watch", "create", "update", "patch"]),
     _rule("", ["pods"], ["get", "list", "watch", "patch", "delete"]),
     _rule("", ["events"], ["create", "patch"]),
-    _rule(
-        "networking.k8s.io", ["networkpolicies"], ["get", "list", "watch", "create", "patch", "delete"]
-    ),
+    _rule("networking.k8s.io", ["networkpolicies"], ["get", "list", "watch", "create", "patch", "delete"]),
     _rule("policy", ["poddisruptionbudgets"], ["get", "list", "watch", "create", "patch"]),
     _rule("coordination.k8s.io", ["leases"], ["get", "create", "update"]),
 )
