@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 import trio
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bzzz_crds.hiveagent_status import HiveAgentStatus
@@ -24,6 +24,7 @@ REPOSITORIES = st.from_regex(r"[A-Za-z0-9_.-]{1,40}/[A-Za-z0-9_.-]{1,99}", fullm
 ISSUES = st.tuples(REPOSITORIES, st.integers(1, 2**53))
 
 
+@settings(deadline=None)  # what else runs on the machine is no property of the code
 @given(ISSUES, ISSUES)
 def test_each_issue_has_a_name_of_its_own_that_kubernetes_takes(one: Any, other: Any) -> None:
     name = discussion_name(issue_of(*one))
@@ -65,6 +66,7 @@ def a_view(**changes: Any) -> dict[str, Any]:
 TEXTS = st.text(st.characters(codec=None), max_size=700) | st.just("x" * 5000)
 
 
+@settings(deadline=None, max_examples=60)
 @given(
     title=TEXTS,
     reason=TEXTS,
