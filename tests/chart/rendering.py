@@ -63,7 +63,7 @@ EVERYTHING: Json = {
             {"host": "github.tools.svc", "namespace": "tools", "podLabels": {"app": "github"}, "port": 3000}
         ],
         "metricsFrom": {"kubernetes.io/metadata.name": "monitoring"},
-        "dns": {"podLabels": {"k8s-app": "node-local-dns"}},
+        "dns": {"podLabels": {"dns.operator.openshift.io/daemonset-dns": "default"}, "ports": [53, 5353]},
     },
     "monitoring": {
         "labels": {"release": "prometheus"},

@@ -17,6 +17,7 @@
     "inCluster" $v.networkPolicy.inCluster
     "dnsNamespace" $v.networkPolicy.dns.namespaceLabels
     "dnsPods" $v.networkPolicy.dns.podLabels
+    "dnsPorts" $v.networkPolicy.dns.ports
     "metricsFrom" $v.networkPolicy.metricsFrom -}}
 {{- $claims := dict -}}
 {{- range $key, $value := dict "leaseS" $v.claims.leaseSeconds "pollIntervalS" $v.claims.pollIntervalSeconds "backOffS" $v.claims.backOffSeconds -}}
