@@ -58,5 +58,7 @@ bench: install
 	@$(PY) -m tools.bench.run $(BENCH)
 
 clean:
+	@if [ -x $(PY) ]; then for state in build/cluster build/cluster-test; do \
+	  if [ -d $$state ]; then $(PY) -m tools.cluster down --state $$state; fi; done; fi
 	@rm -rf build dist .pytest_cache .ruff_cache .hypothesis .import_linter_cache .bzzz
 	@find . -name __pycache__ -type d -not -path './.venv/*' -not -path '*/node_modules/*' -prune -exec rm -rf {} +

@@ -1,11 +1,13 @@
 """Run the project's checks stage by stage, say what each took, and end with one total line.
 
-    python tools/stages.py                 every stage: lint, each suite under tests/, the whole-hive tests last
+    python tools/stages.py                 every stage: lint, build, each suite under tests/, the whole-hive tests last
     python tools/stages.py lint            only the linters
+    python tools/stages.py build           only Kubernetes' programs and the container images (cached outside the checkout)
     python tools/stages.py mesh claims     only these suites
 
 A failed stage does not hide the next one: all run, the exit code is 1 if any failed. With CI=true a skipped test
-counts as a failure, because nobody reads skips there.
+counts as a failure, because nobody reads skips there. One Kubernetes cluster serves all suites that need one; it is
+started by the first of them and ended with the run.
 """
 
 from __future__ import annotations
@@ -26,7 +28,8 @@ REPORTS = ROOT / "build" / "junit"
 STAGE_LIMIT_S = 45 * 60
 """A stage that takes longer is hung; its whole process group is ended."""
 
-SUITES_LAST = ("e2e",)
+SUITES_LAST = ("e2e", "cluster_tool", "kubernetes")
+CLUSTER_STATE = ROOT / "build" / "cluster-test"
 NOT_SUITES = ("support",)
 NODE_FOLDERS = ("sidecar", "tools/github/emulator")
 
@@ -49,6 +52,7 @@ def environment() -> dict[str, str]:
         **os.environ,
         "PATH": f"{BIN}{os.pathsep}{os.environ.get('PATH', '')}",
         "PYTHONDONTWRITEBYTECODE": "1",
+        "BZZZ_CLUSTER_STATE": str(CLUSTER_STATE),
     }
 
 
@@ -115,6 +119,23 @@ def suite(name: str) -> Outcome:
     return Outcome(name, ok, seconds, max(total - failed - skipped, 0), failed, skipped)
 
 
+def build() -> Outcome:
+    """Build what suites would otherwise build within a test's time limit: a new machine needs a quarter of an hour."""
+    started = time.monotonic()
+    commands = [
+        ["python", "-m", "tools.cluster", "build"],
+        ["python", "-m", "tools.images", "build", "--export"],
+    ]
+    results = [run(command) for command in commands]
+    return Outcome("build", all(results), time.monotonic() - started)
+
+
+def end_cluster() -> None:
+    """Leave nothing of the run's cluster behind."""
+    if CLUSTER_STATE.exists():
+        run(["python", "-m", "tools.cluster", "down", "--state", str(CLUSTER_STATE)])
+
+
 def suites() -> list[str]:
     """Names of the folders under tests/ that hold tests, the whole-hive ones last."""
     folders = sorted(p.name for p in (ROOT / "tests").iterdir() if p.is_dir() and any(p.rglob("test_*.py")))
@@ -123,7 +144,7 @@ def suites() -> list[str]:
 
 def main(wanted: list[str]) -> int:
     """Run the wanted stages (all if none is named); return the exit code."""
-    known = ["lint", *suites()]
+    known = ["lint", "build", *suites()]
     unknown = [w for w in wanted if w not in known]
     if unknown:
         print(f"stages: expected some of {', '.join(known)}; got {', '.join(unknown)}", file=sys.stderr)
@@ -131,16 +152,21 @@ def main(wanted: list[str]) -> int:
     if shutil.which("ruff", path=environment()["PATH"]) is None:
         print("stages: expected the tools in .venv; run: make install", file=sys.stderr)
         return 2
-    outcomes: list[Outcome] = []
-    for name in [k for k in known if not wanted or k in wanted]:
-        print(f"== {name}", flush=True)
-        outcomes.append(lint() if name == "lint" else suite(name))
-        print(
-            f"== {name}: {'ok' if outcomes[-1].ok else 'FAILED'} in {outcomes[-1].seconds / 60:.1f} min",
-            flush=True,
-        )
+    try:
+        outcomes = [stage(name) for name in known if not wanted or name in wanted]
+    finally:
+        end_cluster()
     print_summary(outcomes)
     return 0 if all(o.ok for o in outcomes) else 1
+
+
+def stage(name: str) -> Outcome:
+    """Run one stage and say what it came to."""
+    print(f"== {name}", flush=True)
+    special = {"lint": lint, "build": build}
+    outcome = special[name]() if name in special else suite(name)
+    print(f"== {name}: {'ok' if outcome.ok else 'FAILED'} in {outcome.seconds / 60:.1f} min", flush=True)
+    return outcome
 
 
 def print_summary(outcomes: list[Outcome]) -> None:

@@ -7,10 +7,11 @@ import sys
 from pathlib import Path
 
 from hmmm.errors import BzzzError
+from tools.cluster.builtin import BuiltIn
 from tools.cluster.choice import Choice
 from tools.cluster.cluster import Cluster
 from tools.cluster.errors import ClusterError, last_lines
-from tools.cluster.layout import DEFAULT_STATE
+from tools.cluster.layout import DEFAULT_STATE, Layout
 from tools.cluster.steps import Steps
 
 
@@ -35,6 +36,7 @@ def parser() -> argparse.ArgumentParser:
     kinds.add_argument("--kind", action="store_true", help="make one by kind (Docker)")
     kinds.add_argument("--builtin", action="store_true", help="make the built-in one (root)")
     up.add_argument("--nodes", type=int, default=2, help="how many nodes (default: 2)")
+    add("build", "Install and build what the built-in cluster is made of, without starting it.")
     add("down", "End the cluster and remove everything of it.")
     add("status", "Say what runs; exit code 1 if the cluster is not healthy.")
     add("kubeconfig", "Print the kubeconfig's path.")
@@ -68,6 +70,9 @@ def run(options: argparse.Namespace, steps: Steps) -> int:
     """Do what was asked; raises ClusterError."""
     if options.command == "up":
         return up(options, steps)
+    if options.command == "build":
+        BuiltIn(Layout.at(options.state), steps).make()
+        return 0
     if options.command == "down":
         steps.say("down" if Cluster.end(options.state, steps=steps) else "there was no cluster")
         return 0

@@ -68,9 +68,7 @@ class BuiltIn:
             )
         if not 1 <= self.count <= MAX_NODES:
             raise ClusterError(f"expected 1 to {MAX_NODES} nodes, got {self.count}")
-        ensure_packages(self.steps)
-        binaries.ensure(self.layout.bin, self.steps)
-        archives = ensure_own_images(self.layout, self.steps)
+        archives = self.make()
         self.down()
         try:
             self._start(archives)
@@ -78,6 +76,12 @@ class BuiltIn:
             self.steps.say(f"starting failed; ending what was started (logs stay in {self.layout.logs})")
             self._end()
             raise
+
+    def make(self) -> list[Path]:
+        """Install and build what is not here yet; return the archives of the cluster's own images."""
+        ensure_packages(self.steps)
+        binaries.ensure(self.layout.bin, self.steps)
+        return ensure_own_images(self.layout, self.steps)
 
     def _start(self, archives: Sequence[Path]) -> None:
         layout, nodes = self.layout, self.nodes

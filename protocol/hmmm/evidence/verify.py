@@ -156,7 +156,7 @@ def _revocations_link(known: Revocations | None, card: MembershipCard) -> Link:
 
 
 def _lists(known: Revocations, card: MembershipCard) -> bool:
-    return any(revocation.serial == card.serial for revocation in known.revoked)
+    return any(revocation.covers(card.serial) for revocation in known.revoked)
 
 
 def _walk_log(bundle: Bundle, stated: Predicate) -> Generator[Link, None, dict[int, bytes]]:
