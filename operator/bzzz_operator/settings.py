@@ -73,7 +73,7 @@ class Archive(Settings):
     url: Annotated[str, Field(pattern=r"^https?://[^\s/]+$", max_length=500)]
     """E.g. http://H-archive.NS.svc:8081."""
     retry_s: float = Field(default=15.0, gt=0, le=600)
-    """Longest pause between two tries to hand it its list of logs."""
+    """Longest pause between two looks at its list of logs; an archive that is away for longer is a problem."""
 
 
 class ResourceAmounts(Settings):

@@ -30,7 +30,7 @@ from bzzz_operator.status.problems import Problem, check_storage_class
 log = structlog.get_logger()
 
 RESYNC_S: Final = 60.0
-"""The archive's list and the storage class are looked at so often though nothing tells of a change."""
+"""The storage class, and the archive's list at the latest, are looked at so often though nothing tells of a change."""
 DEFAULT_CLASS: Final = "storageclass.kubernetes.io/is-default-class"
 
 
@@ -208,7 +208,7 @@ class Hive:
             self._metrics.archive_up.set(0)
             log.warning("the archive was not told its logs", error=str(error), count=self._archive_failures)
             # an archive that is just starting is no news
-            if moment - self._archive_down_since >= 2 * retry_s:
+            if moment - self._archive_down_since >= retry_s:
                 self._archive_problem = Problem(
                     reasons.ARCHIVE_UNAVAILABLE,
                     f"archive: it does not take its list of logs, so pull requests wait; see StatefulSet "
@@ -218,7 +218,7 @@ class Hive:
         else:
             self._archive_failures, self._archive_down_since, self._archive_problem = 0, None, None
             self._metrics.archive_up.set(1)
-            delay_s = RESYNC_S
+            delay_s = min(RESYNC_S, retry_s)
         if (before is None) != (self._archive_problem is None):
             self._on_shared_change()
         return delay_s
