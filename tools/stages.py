@@ -2,7 +2,7 @@
 
     python tools/stages.py                 every stage: lint, build, each suite under tests/, the whole-hive tests last
     python tools/stages.py lint            only the linters
-    python tools/stages.py build           only Kubernetes' programs and the container images (cached outside the checkout)
+    python tools/stages.py build           only Kubernetes' programs and the images (cached outside the checkout)
     python tools/stages.py mesh claims     only these suites
 
 A failed stage does not hide the next one: all run, the exit code is 1 if any failed. With CI=true a skipped test

@@ -67,4 +67,4 @@ def test_in_ci_a_skipped_test_is_a_failure(project: Path) -> None:
 def test_an_unknown_stage_exits_2_and_names_those_there_are(project: Path) -> None:
     code, lines = stages(project, "delta")
     assert code == 2
-    assert lines == ["stages: expected some of lint, alpha, beta, gamma; got delta"]
+    assert lines == ["stages: expected some of lint, build, alpha, beta, gamma; got delta"]
