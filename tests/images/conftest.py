@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 
 import pytest
 
 from tools.images.build import Built, build
-from tools.images.catalogue import find
-from tools.images.store import Store, cache_folder
+from tools.images.store import Command, Store, cache_folder
 
 TAG = "dev"
 Run = Callable[..., str]
@@ -21,15 +21,19 @@ def built() -> dict[str, Built]:
 
 
 @pytest.fixture(scope="session")
-def run(built: dict[str, Built]) -> Run:
-    """Run a command in a fresh container of an image, as its user; returns what it printed, fails as it fails."""
+def run(built: dict[str, Built]) -> Iterator[Run]:
+    """Run a command in a container of an image, as its user; returns what it printed, fails as it fails."""
     store = Store(cache_folder())
+    containers: dict[str, Command] = {}
+    with contextlib.ExitStack() as stack:
 
-    def run_in(name: str, *argv: str) -> str:
-        done = store.command(built[find([name])[-1].name].reference, argv)
-        assert done.returncode == 0, (
-            f"{name}: {argv} ended with {done.returncode}: {done.stdout}{done.stderr}"
-        )
-        return done.stdout
+        def run_in(name: str, *argv: str) -> str:
+            if name not in containers:
+                containers[name] = stack.enter_context(store.container(built[name].reference))
+            done = containers[name](*argv)
+            assert done.returncode == 0, (
+                f"{name}: {argv} ended with {done.returncode}: {done.stdout}{done.stderr}"
+            )
+            return done.stdout
 
-    return run_in
+        yield run_in

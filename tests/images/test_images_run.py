@@ -8,6 +8,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 from tests.images.conftest import Run
 from tools.images.build import Built, build, project_version
@@ -20,11 +21,13 @@ NAMES = [image.name for image in IMAGES]
 PROGRAMS = {
     "agent": "bzzz-agent",
     "scribe": "bzzz-scribe",
-    "operator": "bzzz-operator",
+    "operator": "bzzz-operator run",
     "sidecar": "hypercore-sidecar",
     "github": "bzzz-github",
+    "model": "bzzz-model",
 }
 MEGABYTES = {
+    "model": 540,
     "agent": 380,
     "scribe": 240,
     "operator": 210,
@@ -38,7 +41,7 @@ MEGABYTES = {
 
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_the_program_is_on_the_path_and_explains_itself(run: Run, name: str) -> None:
-    assert "--config" in run(name, PROGRAMS[name], "--help")
+    assert "usage:" in run(name, *PROGRAMS[name].split(), "--help")
 
 
 @pytest.mark.parametrize("image", IMAGES, ids=lambda image: image.name)
@@ -69,8 +72,9 @@ def test_programs_know_their_version(run: Run) -> None:
 
 
 def test_the_operator_brings_the_schemas_and_the_runner_of_this_checkout(run: Run) -> None:
-    for path in ROOT.glob("crds/*.yaml"):
-        assert run("operator", "cat", f"/opt/bzzz/crds/{path.name}") == path.read_text()
+    ask = "import json; from bzzz_crds.definitions import definitions; print(json.dumps(definitions()))"
+    theirs = json.loads(run("operator", "python", "-c", ask))
+    assert theirs == {path.name: yaml.safe_load(path.read_text()) for path in ROOT.glob("crds/*.yaml")}
     ask = "import bzzz_runner, pathlib; print(pathlib.Path(bzzz_runner.__file__).read_text(), end='')"
     assert run("operator", "python", "-c", ask) == (ROOT / "workspace" / "bzzz_runner.py").read_text()
 

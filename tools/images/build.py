@@ -10,7 +10,8 @@ from pathlib import Path
 
 from tools.images import machine
 from tools.images.base import ensure_base
-from tools.images.catalogue import REGISTRY, ROOT, Image, find
+from tools.images.catalogue import BASE, REGISTRY, ROOT, Image, find
+from tools.images.inputs import LABEL, digest_of
 from tools.images.store import Store, cache_folder, require_tools
 
 Say = Callable[[str], None]
@@ -56,10 +57,27 @@ def _one(
 ) -> Built:
     started = time.monotonic()
     reference = image.reference(*where)
-    before = store.image_id(reference)
+    state = "built" if _build(store, given, image, where) else "unchanged"
+    image_id = store.image_id(reference) or ""
+    archive = None
+    if export is not None:
+        archive = export / f"{image.name}.tar"
+        state += ", exported" if _export(store, reference, image_id, archive) else ", export up to date"
+    say(f"{image.name:<15} {state}, {time.monotonic() - started:.1f} s  {archive or reference}")
+    return Built(image.name, reference, image_id, archive)
+
+
+def _build(store: Store, given: machine.Machine, image: Image, where: tuple[str, str]) -> bool:
+    """Build an image unless the one that is there was made from the same; return whether it was built."""
+    reference = image.reference(*where)
+    version = project_version()
+    based = {key: find([name])[-1].reference(*where) for key, name in image.on.items()}
+    below = [store.image_id(name) or "" for name in (BASE, *based.values())]
+    made_from = digest_of(ROOT, image.dockerfile, (version, *below))
+    if store.label(reference, LABEL) == made_from:
+        return False
     logs = store.folder / "logs"
     logs.mkdir(exist_ok=True)
-    based = [f"--build-arg={key}={find([name])[-1].reference(*where)}" for key, name in image.on.items()]
     store.log(
         logs / f"{image.name}.log",
         "bud",
@@ -67,22 +85,16 @@ def _one(
         "--isolation=chroot",
         "--network=host",
         "--pull-never",
-        f"--label=org.opencontainers.image.version={project_version()}",
+        f"--label=org.opencontainers.image.version={version}",
+        f"--label={LABEL}={made_from}",
         *given.options(),
-        *based,
+        *(f"--build-arg={key}={name}" for key, name in based.items()),
         f"--tag={reference}",
         f"--file={ROOT / image.dockerfile}",
         str(ROOT),
         env=given.env,
     )
-    image_id = store.image_id(reference) or ""
-    state = "unchanged" if image_id == before else "built"
-    archive = None
-    if export is not None:
-        archive = export / f"{image.name}.tar"
-        state += ", exported" if _export(store, reference, image_id, archive) else ", export up to date"
-    say(f"{image.name:<15} {state}, {time.monotonic() - started:.1f} s  {archive or reference}")
-    return Built(image.name, reference, image_id, archive)
+    return True
 
 
 def _export(store: Store, reference: str, image_id: str, archive: Path) -> bool:
@@ -94,8 +106,7 @@ def _export(store: Store, reference: str, image_id: str, archive: Path) -> bool:
     archive.parent.mkdir(parents=True, exist_ok=True)
     fresh = archive.with_suffix(".new")
     fresh.unlink(missing_ok=True)
-    # Archives are read once, on this machine: packing would cost more than it saves.
-    store.run("push", "--quiet", "--disable-compression", reference, f"oci-archive:{fresh}:{reference}")
+    store.run("push", "--quiet", reference, f"oci-archive:{fresh}:{reference}")
     fresh.replace(archive)
     stamp.write_text(wanted)
     return True

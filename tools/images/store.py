@@ -8,12 +8,15 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Generator, Mapping, Sequence
+import tempfile
+from collections.abc import Callable, Generator, Mapping, Sequence
 from pathlib import Path
 
 from tools.images.errors import ImageError
 
 LOG_LINES = 40
+Command = Callable[..., subprocess.CompletedProcess[str]]
+"""Takes a command's words."""
 
 
 def cache_folder() -> Path:
@@ -58,12 +61,15 @@ class Store:
 
     def image_id(self, reference: str) -> str | None:
         """Return the id of an image, `None` if it is not here."""
-        done = subprocess.run(
-            [*self._buildah(), "inspect", "--type", "image", "--format", "{{.FromImageID}}", reference],
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        return self._inspect(reference, "{{.FromImageID}}")
+
+    def label(self, reference: str, key: str) -> str | None:
+        """Return a label of an image, `None` if the image is not here."""
+        return self._inspect(reference, f'{{{{index .OCIv1.Config.Labels "{key}"}}}}')
+
+    def _inspect(self, reference: str, form: str) -> str | None:
+        command = [*self._buildah(), "inspect", "--type", "image", "--format", form, reference]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         return done.stdout.strip() if done.returncode == 0 else None
 
     def size(self, reference: str) -> int:
@@ -72,19 +78,37 @@ class Store:
         number, unit = listed[0]["size"].split()
         return round(float(number) * {"B": 1, "KB": 1e3, "MB": 1e6, "GB": 1e9}[unit.upper()])
 
-    def command(self, reference: str, argv: Sequence[str]) -> subprocess.CompletedProcess[str]:
-        """Run a command in a fresh container of an image, as its user; for looking into images, not for isolation."""
-        container = self.run("from", "--pull-never", reference).strip()
+    @contextlib.contextmanager
+    def container(self, reference: str) -> Generator[Command]:
+        """A fresh container of an image, to run commands in as its user; for looking into images, not for isolation.
+
+        Output goes by files: buildah's own pipes lose what a very short command says.
+        """
+        name = self.run("from", "--pull-never", reference).strip()
         try:
-            return subprocess.run(
-                [*self._buildah(), "run", "--isolation=chroot", container, "--", *argv],
-                capture_output=True,
-                text=True,
-                check=False,
-                stdin=subprocess.DEVNULL,
-            )
+            with tempfile.TemporaryDirectory(prefix="bzzz-") as folder:
+                yield lambda *argv: self._command(name, Path(folder), argv)
         finally:
-            self.run("rm", container)
+            self.run("rm", name)
+
+    def _command(self, container: str, folder: Path, argv: Sequence[str]) -> subprocess.CompletedProcess[str]:
+        files = [folder / "out", folder / "err"]
+        for file in files:
+            file.write_text("")
+            file.chmod(0o666)
+        folder.chmod(0o755)
+        shell = ["sh", "-c", '"$@" >/output/out 2>/output/err', "sh", *argv]
+        options = ["--isolation=chroot", f"--volume={folder}:/output:rw"]
+        done = subprocess.run(
+            [*self._buildah(), "run", *options, container, "--", *shell],
+            capture_output=True,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+        out, err = (file.read_text(errors="replace") for file in files)
+        return subprocess.CompletedProcess(
+            argv, done.returncode, out, err or done.stderr.decode(errors="replace")
+        )
 
     def _buildah(self) -> list[str]:
         return ["buildah", *self._places(), "--storage-driver", self._chosen_driver()]
