@@ -24,8 +24,10 @@ T = TypeVar("T")
 POLL_S = 0.01
 
 
-def eventually(look: Callable[[], T], *, within: float = 10.0, what: str = "the condition") -> T:
-    """Call `look` until it returns something true, and return that.
+def eventually(
+    look: Callable[[], T], *, within: float = 10.0, what: str = "the condition", every: float = POLL_S
+) -> T:
+    """Call `look` until it returns something true, and return that; `every` so many seconds, more if looking is dear.
 
     Raises AssertionError with the last value after `within` seconds.
     """
@@ -35,7 +37,7 @@ def eventually(look: Callable[[], T], *, within: float = 10.0, what: str = "the 
         if value:
             return value
         assert time.monotonic() < deadline, f"{what}: not within {within} s, last seen {value!r}"
-        time.sleep(POLL_S)
+        time.sleep(every)
 
 
 @dataclass
