@@ -13,6 +13,7 @@ from typing import Any
 import structlog
 import trio
 
+from bzzz_agent.execution.again import once_more
 from bzzz_agent.execution.builtin import Builtin
 from bzzz_agent.execution.clone import Clone
 from bzzz_agent.execution.command import CommandModel, make_repository, run_command, shown
@@ -72,13 +73,16 @@ class Execution:
         planning = Planning(
             self._settings, clone, self._runner, self._rules, self._model, self._command_model
         )
-        return await planning.plan(task, feedback, self._meter(task), on_progress)
+        return await once_more(lambda: planning.plan(task, feedback, self._meter(task), on_progress))
 
     async def execute(self, task: Task, plan: Plan, on_progress: OnProgress | None = None) -> Executed:
         """Carry an agreed plan out and return the change, checked; the same plan is not carried out twice.
 
         Raises ExecutionError; PatchRefusedError says what of the result may not be committed, and why.
         """
+        return await once_more(lambda: self._execute(task, plan, on_progress))
+
+    async def _execute(self, task: Task, plan: Plan, on_progress: OnProgress | None) -> Executed:
         clone = await self._clone_with(task)
         kept = self._kept(task, plan)
         known = await self._known(clone, kept)
@@ -142,7 +146,9 @@ class Execution:
         """Run the repository's test command on what was executed. Raises ExecutionError where it cannot be run."""
         clone = await self._clone_with(task)
         settings = self._settings
-        outcome = await run_tests(clone, self._runner, executed.tree_sha, settings.test, settings.timeout_s)
+        outcome = await once_more(
+            lambda: run_tests(clone, self._runner, executed.tree_sha, settings.test, settings.timeout_s)
+        )
         log.info(
             "tested",
             issue=f"{task.repository}#{task.number}",
