@@ -7,9 +7,12 @@ the properties it lists and no others, so that a misspelt field is found.
 from __future__ import annotations
 
 import json
+import ssl
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import httpx
 
 from tests.support.kube_api import ApiServer
 
@@ -21,26 +24,31 @@ LOCATION = "{{ .ResourceKind }}{{ .KindSuffix }}.json"
 
 def write_schemas(api: ApiServer, folder: Path) -> Path:
     """Write a file a kind that the API server serves; return kubeconform's `-schema-location`."""
-    for path, documents in _groups(api):
-        del path
-        components = documents["components"]["schemas"]
-        strict = {name: _strict(schema) for name, schema in components.items()}
+    for description in _groups(api):
+        components = description["components"]["schemas"]
+        strict = json.dumps({"schemas": {name: _strict(schema) for name, schema in components.items()}})
         for name, schema in components.items():
-            for kind in schema.get("x-kubernetes-group-version-kind", []):
-                suffix = "-".join(part for part in (kind["group"].split(".")[0], kind["version"]) if part)
-                target = folder / f"{kind['kind'].lower()}-{suffix}.json"
-                target.write_text(
-                    json.dumps({"$ref": f"#/components/schemas/{name}", "components": {"schemas": strict}})
-                )
+            kinds = schema.get("x-kubernetes-group-version-kind", [])
+            if len(kinds) != 1:
+                continue  # DeleteOptions and its like are of every group, and in no manifest
+            group, version = kinds[0]["group"].split(".")[0], kinds[0]["version"]
+            suffix = "-".join(part for part in (group, version) if part)
+            target = folder / f"{kinds[0]['kind'].lower()}-{suffix}.json"
+            target.write_text(f'{{"$ref": "#/components/schemas/{name}", "components": {strict}}}')
     return f"{folder}/{LOCATION}"
 
 
-def _groups(api: ApiServer) -> Iterator[tuple[str, Json]]:
+def _groups(api: ApiServer) -> Iterator[Json]:
     """Yield the description of each group and version."""
-    index = json.loads(api.kubectl("get", "--raw", "/openapi/v3").stdout)
-    for path, place in index["paths"].items():
-        if path.startswith(("api/", "apis/")) and path.count("/") == (1 if path.startswith("api/") else 2):
-            yield path, json.loads(api.kubectl("get", "--raw", place["serverRelativeURL"]).stdout)
+    trusted = ssl.create_default_context(cafile=str(api.ca_file))
+    headers = {"Authorization": f"Bearer {api.admin_token}"}
+    with httpx.Client(base_url=api.url, headers=headers, verify=trusted, timeout=60) as client:
+        index = client.get("/openapi/v3").raise_for_status().json()
+        for path, place in index["paths"].items():
+            if path.startswith(("api/", "apis/")) and path.count("/") == (
+                1 if path.startswith("api/") else 2
+            ):
+                yield client.get(place["serverRelativeURL"]).raise_for_status().json()
 
 
 def _strict(schema: Any) -> Any:

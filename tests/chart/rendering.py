@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import subprocess
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -166,3 +166,8 @@ def pods(objects: Sequence[Json]) -> Iterator[tuple[str, Json]]:
 def config(objects: Sequence[Json], name: str, key: str) -> Json:
     """Return a configuration out of a ConfigMap."""
     return json.loads(find(objects, "ConfigMap", name)["data"][key])
+
+
+def documents(objects: Iterable[Json]) -> str:
+    """Return objects as YAML that no reader takes otherwise: JSON."""
+    return "\n---\n".join(json.dumps(o) for o in objects)
