@@ -106,6 +106,15 @@ def test_an_unknown_name_is_wrong_use(bench: Bench, capsys: pytest.CaptureFixtur
 
 
 def test_every_bench_of_the_list_can_be_imported() -> None:
-    assert set(run.BENCHES) == {"claims", "append", "recovery", "idle", "overhead", "loss", "mesh"}
+    assert set(run.BENCHES) == {
+        "claims",
+        "append",
+        "recovery",
+        "idle",
+        "overhead",
+        "loss",
+        "mesh",
+        "operator",
+    }
     for module in run.BENCHES.values():
         assert callable(__import__(f"tools.bench.{module}", fromlist=["measure"]).measure)

@@ -41,6 +41,7 @@ BENCHES = {
     "overhead": "overhead",
     "loss": "message_loss",
     "mesh": "mesh_gossip",
+    "operator": "operator",
 }
 """Name on the command line → module, in the order in which they run."""
 SOCKET_ROOM = 60

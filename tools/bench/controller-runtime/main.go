@@ -31,6 +31,7 @@ import (
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/metrics/server"
@@ -139,6 +140,7 @@ func run() error {
 	kubeconfig := flag.Lookup("kubeconfig") // controller-runtime registers it
 	workers := flag.Int("workers", 10, "concurrent reconciles")
 	children := flag.String("children", "", "JSON list of what a HiveAgent becomes")
+	namespace := flag.String("namespace", "default", "the one namespace that is watched")
 	flag.Parse()
 	ctrl.SetLogger(klog.NewKlogr())
 	raw, err := os.ReadFile(*children)
@@ -161,6 +163,7 @@ func run() error {
 	metav1.AddToGroupVersion(scheme, schema.GroupVersion{Group: hiveAgent.Group, Version: hiveAgent.Version})
 	manager, err := ctrl.NewManager(config, ctrl.Options{
 		Scheme: scheme, Metrics: server.Options{BindAddress: "0"}, HealthProbeBindAddress: "0",
+		Cache: cache.Options{DefaultNamespaces: map[string]cache.Config{*namespace: {}}},
 	})
 	if err != nil {
 		return err
