@@ -36,8 +36,9 @@ def main(argv: list[str] | None = None) -> int:
     except (BzzzError, TimeoutError, OSError) as error:
         text = f"bzzz_operator: {error or type(error).__name__}"
         print(text, file=sys.stderr)
-        with contextlib.suppress(OSError):  # only in a pod, where `kubectl describe` shows it
-            TERMINATION_LOG.write_text(text)
+        if TERMINATION_LOG.is_file():  # kubelet made it, and `kubectl describe` shows it
+            with contextlib.suppress(OSError):
+                TERMINATION_LOG.write_text(text)
         return 1
 
 
