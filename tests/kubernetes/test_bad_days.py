@@ -25,9 +25,9 @@ WINDOW_S = 6
 @pytest.fixture(scope="module")
 def chaos(hive: PodHive) -> Iterator[Chaos]:
     """Two agents for issues of this module, with a window that is long enough to hit."""
-    made = Chaos(hive)
+    made = Chaos.on(hive)
     agent = hive_agent(made.name, window=f"{WINDOW_S}s", capabilities={"tools": [made.name]})
-    hive.apply(agent, ready_within=180)
+    made.hive.apply(agent, ready_within=180)
     made.wait_right(made.name)
     try:
         yield made
@@ -120,7 +120,7 @@ def test_a_node_that_is_cut_off_with_its_claimant_comes_back_to_one_pull_request
 def test_agents_do_not_care_about_an_api_server_that_is_killed_and_the_others_connect_again(
     chaos: Chaos,
 ) -> None:
-    before = {pod["metadata"]["name"]: restarts(pod) for pod in chaos.hive.kube.items("pods")}
+    before = {pod["metadata"]["name"]: restarts(pod) for pod in chaos.kube.items("pods")}
     number = chaos.open_issue("Mend on", "touch: src/on.py")
     first = chaos.hive.wait_phase(number, "Listening")
     with chaos.timed("API server killed, until it answers"):
@@ -129,7 +129,7 @@ def test_agents_do_not_care_about_an_api_server_that_is_killed_and_the_others_co
         chaos.hive.wait_phase(number, "Closed")
     (status,) = chaos.ends_well(number)
     assert (status["epoch"], status["claimant"]) == (1, first["claimant"])
-    assert {pod["metadata"]["name"]: restarts(pod) for pod in chaos.hive.kube.items("pods")} == before
+    assert {pod["metadata"]["name"]: restarts(pod) for pod in chaos.kube.items("pods")} == before
 
 
 @pytest.mark.parametrize("part", ["operator", "scribe"])
@@ -156,7 +156,7 @@ def test_an_operator_or_scribe_that_is_gone_at_once_is_followed_by_one_that_catc
 def test_deleted_debates_come_back_as_they_were(chaos: Chaos) -> None:
     number = chaos.open_issue("Mend again", "touch: src/again.py")
     chaos.hive.wait_phase(number, "Listening")
-    kube = chaos.hive.kube
+    kube = chaos.kube
     before = {found["metadata"]["name"]: found for found in kube.items("metadiscussions")}
     closed = {name for name, found in before.items() if found["status"]["phase"] == "Closed"}
     kube.kubectl("delete", "metadiscussions", "--all")
@@ -176,13 +176,13 @@ def test_deleted_debates_come_back_as_they_were(chaos: Chaos) -> None:
 
 def degraded(chaos: Chaos) -> tuple[str, str]:
     """Return status and reason of our HiveAgent's condition Degraded."""
-    conditions = chaos.hive.kube.get("hiveagent", chaos.name)["status"]["conditions"]
+    conditions = chaos.kube.get("hiveagent", chaos.name)["status"]["conditions"]
     (found,) = [c for c in conditions if c["type"] == "Degraded"]
     return found["status"], found["reason"]
 
 
 def test_while_the_archive_is_away_a_pull_request_waits_and_the_status_says_why(chaos: Chaos) -> None:
-    kube, archive = chaos.hive.kube, f"statefulset/{chaos.pod_name('archive')}"
+    kube, archive = chaos.kube, f"statefulset/{chaos.pod_name('archive')}"
     number = chaos.open_issue("Mend for ever", "touch: src/ever.py")
     chaos.hive.wait_phase(number, "Listening")
     kube.kubectl("scale", archive, "--replicas=0")
@@ -207,7 +207,7 @@ def test_while_the_archive_is_away_a_pull_request_waits_and_the_status_says_why(
 
 
 def test_of_two_operators_one_acts_and_the_other_takes_over_without_a_write_too_many(chaos: Chaos) -> None:
-    kube, operator = chaos.hive.kube, f"deployment/{chaos.pod_name('operator')}"
+    kube, operator = chaos.kube, f"deployment/{chaos.pod_name('operator')}"
     chaos.ends_well()
     holder = chaos.lease_holder()
     kube.kubectl("scale", operator, "--replicas=2")
