@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import sys
 from datetime import timedelta
 from pathlib import Path
 
@@ -105,3 +106,23 @@ def test_pods_run_as_the_user_that_their_image_was_made_for() -> None:
             repository = container["image"].split("/")[-1].split(":")[0]
             if repository in uids:
                 assert pod["spec"]["securityContext"]["runAsUser"] == uids[repository], name
+
+
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        ("bzzz-operator", ["-m", "bzzz_operator", "run"]),
+        ("bzzz-scribe", ["-m", "bzzz_scribe"]),
+        ("bzzz-model", ["-m", "bzzz_agent.reasoning.embedded"]),
+    ],
+)
+def test_programs_know_the_flags_that_the_chart_gives_them(name: str, command: list[str]) -> None:
+    pod = next(pod for owner, pod in pods(render(EVERYTHING)) if owner == f"Deployment/{name}")
+    container = pod["spec"]["containers"][0]
+    if container["args"][0] == "run":
+        assert command[-1] == "run"
+    asked = [sys.executable, *command, "--help"]
+    usage = subprocess.run(asked, capture_output=True, text=True, check=True, timeout=60).stdout
+    flags = [argument for argument in container["args"] if argument.startswith("--")]
+    assert flags
+    assert [flag for flag in flags if flag not in usage] == []

@@ -1,8 +1,8 @@
 """The embedded model as a server: `python -m bzzz_agent.reasoning.embedded --port 0`.
 
 Gemma 3 with 270 million parameters by llama.cpp, in OpenAI's wire format with JSON-schema-constrained answers, on this
-machine's loopback only. It needs no key and no network: the weights come as a Python package. One server does for
-all agents of a local hive; questions queue, one is answered at a time.
+machine's loopback unless `--host` says otherwise. It needs no key and no network: the weights come as a Python package.
+One server does for all agents of a hive; questions queue, one is answered at a time.
 
 What it is not: these weights are the pretrained base, not tuned to follow instructions. It goes on writing where a text
 stops. Its shape can be relied on, its judgement cannot; `SMALL_MODELS` lists it for that reason.
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 MODEL: Final = "gemma-3-270m"
 CONTEXT_TOKENS: Final = 4096
+LOOPBACK: Final = "127.0.0.1"
 TEMPLATE: Final = "{% for m in messages %}{{ m['content'] }}\n\n{% endfor %}"
 """A base model knows no roles: the messages are simply one text that it goes on with."""
 
@@ -85,7 +86,7 @@ def cache_folder() -> Path:
     return Path(base) / "bzzz" / "models"
 
 
-def start(model: Path, port: int, thinking: int) -> Any:
+def start(model: Path, port: int, thinking: int, host: str = LOOPBACK) -> Any:
     """Load the weights and serve; returns the server, whose end is its deletion."""
     try:
         xllamacpp: Any = importlib.import_module("xllamacpp")
@@ -97,7 +98,7 @@ def start(model: Path, port: int, thinking: int) -> Any:
     params.n_ctx = CONTEXT_TOKENS
     params.n_parallel = 1
     params.cpuparams.n_threads = thinking
-    params.hostnames = ["127.0.0.1"]
+    params.hostnames = [host]
     params.port = port
     params.use_jinja = True
     params.chat_template = TEMPLATE
@@ -121,8 +122,11 @@ def log(level: str, event: str, **fields: object) -> None:
 
 def main() -> int:
     """Serve until SIGTERM or SIGINT."""
-    parser = argparse.ArgumentParser(
-        description="Serves the embedded model in OpenAI's wire format on 127.0.0.1."
+    parser = argparse.ArgumentParser(description="Serves the embedded model in OpenAI's wire format.")
+    parser.add_argument(
+        "--host",
+        default=LOOPBACK,
+        help="address to listen on; it asks for no key, so others must be kept out",
     )
     parser.add_argument("--port", type=int, default=0, help="0 picks a free one")
     parser.add_argument("--cache", type=Path, default=None, help="folder for the weights")
@@ -136,7 +140,8 @@ def main() -> int:
     signal.signal(signal.SIGTERM, on_signal)
     signal.signal(signal.SIGINT, on_signal)
     try:
-        server = start(weights(arguments.cache or cache_folder()), arguments.port, arguments.threads)
+        model = weights(arguments.cache or cache_folder())
+        server = start(model, arguments.port, arguments.threads, arguments.host)
     except EmbeddedModelError as error:
         log("error", "cannot_start", message=str(error))
         return 1
