@@ -35,9 +35,10 @@ class Archive:
         """The list that it last took."""
 
     async def close(self) -> None:
-        """End the connection."""
-        if self._session is not None:
-            await self._session.close()
+        """End the connection and forget what was told: until this process acts again, another may tell the archive."""
+        session, self._session, self._accepted = self._session, None, None
+        if session is not None:
+            await session.close()
 
     def is_current(self, logs: Sequence[LogAddress]) -> bool:
         """Whether the archive has taken this very list from this process."""
