@@ -32,7 +32,7 @@ def hive(loaded: Cluster) -> Iterator[PodHive]:
     """A hive of two agents called `edit`, which alone take issues with the label `tool:edit`."""
     made = PodHive.install(loaded, os.environ.get("BZZZ_TEST_NAMESPACE", "hive-one"))
     try:
-        made.apply(hive_agent("edit", capabilities={"tools": ["edit"]}))
+        made.apply(hive_agent("edit", capabilities={"tools": ["edit"]}), ready_within=300)
         yield made
     finally:
         made.close()

@@ -63,7 +63,7 @@ def scaling(hive: PodHive) -> None:
     assert wait_present(hive, "grow-0")["nodeId"] == "grow-0"
     before = wait_present(hive, "grow-1")
     card = entry(hive, "grow-1")
-    issues = [open_for(hive, "grow", f"touch: src/grow-{n}.py", "sleep: 6") for n in (1, 2)]
+    issues = [open_for(hive, "grow", f"touch: src/grow-{n}.py", "sleep: 10") for n in (1, 2)]
     desks = {wait_claimed(hive, number): number for number in issues}
     assert set(desks) == {"grow-0", "grow-1"}
 
@@ -87,7 +87,7 @@ def scaling(hive: PodHive) -> None:
     after = wait_present(hive, "grow-1")
     assert (after["logKey"], after["peerId"]) == (before["logKey"], before["peerId"])
     assert entry(hive, "grow-1")["serial"] > card["serial"]
-    issues = [open_for(hive, "grow", f"touch: src/grow-{n}.py", "sleep: 4") for n in (4, 5)]
+    issues = [open_for(hive, "grow", f"touch: src/grow-{n}.py", "sleep: 8") for n in (4, 5)]
     desks = {wait_claimed(hive, number): number for number in issues}
     assert set(desks) == {"grow-0", "grow-1"}
     ends = [hive.wait_pull_request(number, PATIENCE_S) for number in (desks["grow-0"], desks["grow-1"])]
@@ -102,7 +102,7 @@ def _is_asked_to_leave(hive: PodHive, pod: str) -> bool:
 
 def rolling(hive: PodHive) -> None:
     """The spec changes while an issue is discussed: the pod's next life goes on with it."""
-    hive.apply(kind_of_agent("roll", window="25s"), ready_within=PATIENCE_S)
+    hive.apply(kind_of_agent("roll", window="30s"), ready_within=PATIENCE_S)
     number = open_for(hive, "roll", "touch: src/roll-1.py")
     hive.wait_phase(number, "Listening", within=PATIENCE_S)
     first = uid(hive, "roll-0")
