@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from pathlib import Path
 
@@ -160,6 +162,27 @@ def test_the_api_server_may_go_and_come_back(cluster: Cluster) -> None:
     cluster.kubectl("delete", "metadiscussions", "--all")
     cluster.wait_phase("Listening", within=40)
     assert cluster.rig.live.running
+
+
+def test_an_api_server_that_hangs_holds_nothing_up(cluster: Cluster) -> None:
+    voice = cluster.agent()
+    cluster.rig.start()
+    voice.claimant.claim()
+    voice.write()
+    cluster.wait_phase("Planning")
+    os.kill(cluster.api.pid, signal.SIGSTOP)
+    try:
+        voice.claimant.propose()
+        voice.write()
+        eventually(lambda: (cluster.rig.discussion() or {}).get("phase") == "Listening", within=20)
+        eventually(
+            lambda: cluster.rig.live.logged("API server is away; the latest state is written later"),
+            within=40,
+        )
+        assert cluster.rig.ask("/healthz").status_code == 200
+    finally:
+        os.kill(cluster.api.pid, signal.SIGCONT)
+    cluster.wait_phase("Listening", within=40)
 
 
 def test_a_scribe_starts_before_the_api_server_does(cluster: Cluster) -> None:

@@ -142,9 +142,11 @@ def answers(rig: Rig) -> bool:
 
 
 def test_viewers_are_bounded(serving: Rig) -> None:
-    streams = [connect(serving) for _ in range(64)]
+    streams: list[socket.socket] = []
     try:
-        for raw in streams:
+        for _ in range(64):
+            raw = connect(serving)  # one after the other: a head is waited for no longer than 5 s
+            streams.append(raw)
             raw.sendall(b"GET /api/events HTTP/1.1\r\nhost: x\r\n\r\n")
             assert raw.recv(12) == b"HTTP/1.1 200"
 
