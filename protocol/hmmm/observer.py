@@ -204,7 +204,7 @@ def _received(data: MessageReceived, at: datetime, state: Discussion, owner: Log
     if not isinstance(message, MetaMessage):
         return None
     if owner.trusted:
-        return Spoken(signed.digest, message, speaker_of(signed, state, owner, at))
+        return _spoken(signed, message, state, owner, at)
     card = read_card(data.card.encode(), hive=owner.hive, hive_key=owner.hive_key)
     judge_card(card, at, owner.revoked)
     check_author(signed, card.node_id, card.peer_id)
@@ -213,7 +213,17 @@ def _received(data: MessageReceived, at: datetime, state: Discussion, owner: Log
             "not_an_agent",
             f"{message.query_type} {message.msg_id} by {card.node_id}: a {card.role} has no voice",
         )
-    return Spoken(signed.digest, message, speaker_of(signed, state, owner, at))
+    return _spoken(signed, message, state, owner, at)
+
+
+def _spoken(signed: Signed, message: MetaMessage, state: Discussion, owner: LogOwner, at: datetime) -> Spoken:
+    """Take another's word as it counts: of a human's verdict the text that the authority signed, not the relay's."""
+    role, parameters = speaker_of(signed, state, owner, at), message.parameters
+    if role == "authority" and isinstance(parameters, HumanVerdict):
+        text = read_verdict(parameters.signed.encode(), owner.hive_key, state.issue).text
+        content = message.content.model_copy(update={"text": text})
+        message = message.model_copy(update={"content": content})
+    return Spoken(signed.digest, message, role)
 
 
 def speaker_of(

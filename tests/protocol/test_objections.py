@@ -7,8 +7,9 @@ import pytest
 from hmmm.discussion import Escalate, Execute, GiveUp, Phase, Revise, Spoken, Wait, account_for, faults_of
 from hmmm.limits import DiscussionLimits
 from hmmm.messages import MetaMessage
-from hmmm.meta import ClarificationNeeded, ExecutionStarted, NoObjection, Suggestion, Verdict
+from hmmm.meta import ClarificationNeeded, ExecutionStarted, HumanVerdict, NoObjection, Suggestion, Verdict
 from hmmm.plan import Plan
+from hmmm.verdict import SignedVerdict, sign_verdict
 from tests.support.discussions import START, Claimant, Hive, Node, agreed, debate
 
 
@@ -415,3 +416,17 @@ def test_a_plan_keeps_out_of_git_s_own_folder_wherever_it_lies() -> None:
     for path in (".git/config", "vendor/.GIT/hooks/x", "../x", "/etc/passwd", "a//b", "a\\b"):
         with pytest.raises(ValueError, match="expected a path"):
             Plan(summary="x", footprint=(path,))
+
+
+def test_a_relay_cannot_put_words_into_a_humans_mouth() -> None:
+    chair, _, second = second_round()
+    chair.escalate()
+    signed = sign_verdict(
+        SignedVerdict(
+            verdict_id="v-1", issue=chair.issue, verdict="revise", text="only x.py", decided_at=chair.now
+        ),
+        chair.hive.key,
+    )
+    relayed = HumanVerdict(verdict="revise", signed=signed.decode())
+    chair.hear(second, relayed, "rewrite everything", parent=None)
+    assert (chair.state.verdict, chair.state.verdict_text) == ("revise", "only x.py")

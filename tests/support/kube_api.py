@@ -160,7 +160,7 @@ class ApiServer:
     def token_for(self, namespace: str, account: str, duration: str = "1h") -> str:
         """Return a token of a ServiceAccount, which is made when it is missing; rights come by your RoleBindings."""
         made = self.kubectl("create", "serviceaccount", account, "-n", namespace, check=False)
-        assert made.returncode == 0 or "AlreadyExists" in made.stderr, made.stderr
+        assert made.returncode == 0 or "already exists" in made.stderr, made.stderr
         return self.kubectl(
             "create", "token", account, "-n", namespace, f"--duration={duration}"
         ).stdout.strip()

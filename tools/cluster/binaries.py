@@ -52,6 +52,13 @@ class Module:
         return hashed.hexdigest()
 
 
+def helm_ldflags(version: str = KUBERNETES_VERSION) -> str:
+    """Return the linker flags by which `helm template`, which asks no cluster, takes itself for this Kubernetes."""
+    major, minor, _ = version.split(".")
+    where = "helm.sh/helm/v3/pkg/chartutil.k8sVersion"
+    return f"-s -w -X {where}Major={major} -X {where}Minor={minor}"
+
+
 def kubernetes_ldflags(version: str = KUBERNETES_VERSION) -> str:
     """Return linker flags that make the programs say their version, as the official builds do."""
     major, minor, _ = version.split(".")
@@ -64,7 +71,7 @@ MODULES = (
     Module("kubeconform", ("github.com/yannh/kubeconform/cmd/kubeconform",)),
     Module("local-path", ("github.com/rancher/local-path-provisioner",)),
     Module("kube-router", ("github.com/cloudnativelabs/kube-router/v2/cmd/kube-router",)),
-    Module("helm", ("helm.sh/helm/v3/cmd/helm",)),
+    Module("helm", ("helm.sh/helm/v3/cmd/helm",), ldflags=helm_ldflags()),
     Module("coredns", ("github.com/coredns/coredns",)),
     Module(
         "kubernetes",
