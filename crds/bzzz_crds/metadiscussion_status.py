@@ -102,7 +102,7 @@ class EscalationStatus(Model):
     id: Id = Field(description="The escalation's id; an answer is to this one.")
     reason: Line | None = Field(default=None, description="Why agents could not settle it.")
     state: Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[a-zA-Z_]+$")] = Field(
-        description="open, delivered (a human has been told) or answered."
+        description="Waiting (for a human), Answered, or Released (nobody answered in time)."
     )
     since: Moment | None = Field(default=None, description="When it was asked.")
 
