@@ -217,10 +217,11 @@ def probed(hive: PodHive) -> Iterator[dict[str, Json]]:
         model={"name": "openai:none", "baseUrl": f"http://{NAME}:{PORT}/v1"},
     )
     agent["spec"]["github"]["issues"] = {"labels": ["probe"]}
-    hive.apply(agent)
     try:
-        by_exec = run(hive.kube, "probe-0", "workspace", "python3", "-", json.dumps(list(where)), stdin=PROBE)
-        found = {"exec": json.loads(by_exec), "command": findings_of_a_command(hive)}
+        hive.apply(agent, ready_within=240)
+        found = {"command": findings_of_a_command(hive)}
+        said = run(hive.kube, "probe-0", "workspace", "python3", "-", json.dumps(list(where)), stdin=PROBE)
+        found["exec"] = json.loads(said)
         for each in found.values():
             each["expected"] = where
         yield found
