@@ -18,7 +18,7 @@ from types import FrameType
 from bzzz_operator.__main__ import main
 from tests.operator.rig import manifest
 from tools.bench.operator_load import Client, run_load
-from tools.bench.operator_scale import CHILDREN, WORKERS, Operators, cpu_of, quiet
+from tools.bench.operator_scale import CHILDREN, Operators, cpu_of, quiet, settings_of
 from tools.bench.rows import BrokenError
 
 EVERY_S = 0.005
@@ -30,7 +30,7 @@ def share_of_authority(here: Operators, count: int) -> tuple[float, float]:
     """Return the authority's share (0 to 1) of our processor time for so many HiveAgents, and that time in seconds."""
     rig = here.rig
     file = rig.folder / "profiled.json"
-    file.write_text(json.dumps(rig.config(workers=WORKERS, leaseS=15)))
+    file.write_text(json.dumps(rig.config(**settings_of(rig))))
     env = {"KUBECONFIG": str(here.api.kubeconfig_of(rig.token, rig.namespace)), "POD_NAME": "profiled"}
     argv = [sys.executable, "-m", "tools.bench.operator_profile", "run", "--config", str(file)]
     root = Path(__file__).resolve().parents[2]

@@ -100,7 +100,7 @@ def operators(folder: Path, say: Callable[[str], None], which: Sequence[str]) ->
             rig.archive.start()
             peer = f"system:serviceaccount:{rig.namespace}:peer"
             ours = f"system:serviceaccount:{rig.namespace}:{ACCOUNT}"
-            starts: dict[str, Start] = {"ours": lambda: rig.operator(workers=WORKERS, leaseS=15)}
+            starts: dict[str, Start] = {"ours": lambda: rig.operator(**settings_of(rig))}
             if "peer" in which:
                 starts["peer"] = _peer(rig, processes, say)
             yield Operators(api, rig, starts, {"ours": ours, "peer": peer})
@@ -133,6 +133,15 @@ def one_run(here: Operators, who: str, count: int) -> Run:
     run.restart_cpu_s, run.restart_peak_mb = cpu_of(process.pid), peak_mb(process.pid)
     process.stop(30)
     return run
+
+
+def settings_of(rig: Rig) -> Json:
+    """Return what is told to our operator beside what the rig tells: the product's own times, and the workers."""
+    return {
+        "workers": WORKERS,
+        "leaseS": 15,
+        "archive": {"url": f"http://127.0.0.1:{rig.archive_port}"},
+    }
 
 
 def by_kind(writes: Sequence[Write]) -> Counter[str]:
