@@ -36,6 +36,7 @@ OURS = (
     "networkpolicies",
 )
 """What operator and scribe write."""
+MANAGERS = ("bzzz-operator", "bzzz-scribe")
 
 
 @dataclass
@@ -73,7 +74,7 @@ class Chaos:
             if max((node_id, *others), key=lambda name: rendezvous_weight(turn, name)) == node_id:
                 return self.open_issue(title, *lines)
 
-    def ends_well(self, *numbers: int, within: float = 150) -> list[Json]:
+    def ends_well(self, *numbers: int, within: float = 240) -> list[Json]:
         """Wait until issues are done: one pull request each, with evidence, and every agent is free again.
 
         Returns the statuses of their MetaDiscussions.
@@ -89,7 +90,7 @@ class Chaos:
                 self.wait_right(name)
         return statuses
 
-    def wait_right(self, name: str, within: float = 90) -> None:
+    def wait_right(self, name: str, within: float = 180) -> None:
         """Wait until a HiveAgent's status says: all there, all idle, nothing wrong."""
 
         def right() -> bool:
@@ -193,11 +194,15 @@ class Chaos:
 
     # All that is written
 
-    def versions(self) -> dict[str, str]:
-        """Return the resource version of every object that operator and scribe write."""
+    def written(self) -> dict[str, str]:
+        """Return when operator and scribe last changed each object that they write, by object and part of it."""
         return {
-            f"{o['kind']}/{o['metadata']['name']}": o["metadata"]["resourceVersion"]
+            f"{o['kind']}/{o['metadata']['name']} {entry['manager']} {entry.get('subresource', '')}": entry[
+                "time"
+            ]
             for o in self.kube.items(",".join(OURS))
+            for entry in o["metadata"].get("managedFields", [])
+            if entry["manager"] in MANAGERS
         }
 
     def lease_holder(self) -> str:

@@ -112,7 +112,7 @@ def test_a_node_that_is_cut_off_with_its_claimant_comes_back_to_one_pull_request
     finally:
         chaos.hive.cluster.heal("n2")
     with chaos.timed("node cut off 25 s, from healing to pull request"):
-        eventually(lambda: chaos.hive.status(numbers[-1]).get("phase") == "Closed", within=150)
+        eventually(lambda: chaos.hive.status(numbers[-1]).get("phase") == "Closed", within=240)
     for status in chaos.ends_well(*numbers):
         assert status["epoch"] <= 2
 
@@ -126,7 +126,7 @@ def test_agents_do_not_care_about_an_api_server_that_is_killed_and_the_others_co
     with chaos.timed("API server killed, until it answers"):
         chaos.hive.cluster.restart_apiserver()
     with chaos.timed("API server back, until the status tells of the pull request"):
-        chaos.hive.wait_phase(number, "Closed")
+        chaos.hive.wait_phase(number, "Closed", within=240)
     (status,) = chaos.ends_well(number)
     assert (status["epoch"], status["claimant"]) == (1, first["claimant"])
     assert {pod["metadata"]["name"]: restarts(pod) for pod in chaos.kube.items("pods")} == before
@@ -145,11 +145,11 @@ def test_an_operator_or_scribe_that_is_gone_at_once_is_followed_by_one_that_catc
                 is_ready(pod) and pod["metadata"]["uid"] != was["metadata"]["uid"]
                 for pod in chaos.parts(part)
             ),
-            within=90,
+            within=180,
             what=f"another {part} is ready",
         )
     with chaos.timed(f"{part}'s successor ready, until the debate is Closed"):
-        chaos.hive.wait_phase(number, "Closed")
+        chaos.hive.wait_phase(number, "Closed", within=240)
     chaos.ends_well(number)
 
 
@@ -170,7 +170,7 @@ def test_deleted_debates_come_back_as_they_were(chaos: Chaos) -> None:
         )
 
     with chaos.timed(f"{len(before)} MetaDiscussions deleted, until all are back as they were"):
-        eventually(back, within=90, what=f"the debates are back: {sorted(before)}")
+        eventually(back, within=180, what=f"the debates are back: {sorted(before)}")
     chaos.ends_well(number)
 
 
@@ -199,9 +199,9 @@ def test_while_the_archive_is_away_a_pull_request_waits_and_the_status_says_why(
     finally:
         kube.kubectl("scale", archive, "--replicas=1")
     with chaos.timed("archive wanted back, until the pull request is there"):
-        chaos.hive.wait_phase(number, "Closed")
+        chaos.hive.wait_phase(number, "Closed", within=240)
     with chaos.timed("pull request there, until the HiveAgent says that nothing is wrong"):
-        eventually(lambda: degraded(chaos)[0] == "False", within=60, what="the condition clears")
+        eventually(lambda: degraded(chaos)[0] == "False", within=120, what="the condition clears")
     (status,) = chaos.ends_well(number)
     assert status["epoch"] == 1
 
@@ -214,22 +214,31 @@ def test_of_two_operators_one_acts_and_the_other_takes_over_without_a_write_too_
     try:
         kube.kubectl("rollout", "status", operator, "--timeout=90s", timeout_s=100)
         assert len(chaos.parts("operator")) == 2
-        before = chaos.versions()
-        seen = stays(lambda: (chaos.lease_holder(), chaos.versions()), 20)
-        assert seen == [(holder, before)], "with two operators, nothing is written while nothing changes"
+        quiet = [stays(lambda: (chaos.lease_holder(), chaos.written()), 20)]
+        while (
+            len(quiet[-1]) > 1 and len(quiet) < 3
+        ):  # a pod that was not ready for a moment is news, a fight never ends
+            quiet.append(stays(lambda: (chaos.lease_holder(), chaos.written()), 20))
+        assert len(quiet[-1]) == 1, "two operators: nothing is written while nothing changes"
+        assert quiet[-1][0][0] == holder
+        before = quiet[-1][0][1]
         chaos.delete_pod(holder, force=True)
         with chaos.timed("acting operator gone at once, until the other acts"):
             eventually(
-                lambda: chaos.lease_holder() not in {holder, ""}, within=60, what="another operator acts"
+                lambda: chaos.lease_holder() not in {holder, ""}, within=120, what="another operator acts"
             )
         assert chaos.lease_holder() in {pod["metadata"]["name"] for pod in chaos.parts("operator")}
-        assert stays(chaos.versions, 8) == [before], "the one that takes over finds nothing to do"
+        for after in stays(chaos.written, 8):
+            changed = {name for name in after.keys() | before.keys() if after.get(name) != before.get(name)}
+            assert not {name for name in changed if not name.endswith(" status")}, (
+                "nothing is left to be done"
+            )
     finally:
         kube.kubectl("scale", operator, "--replicas=1")
-    eventually(lambda: len(chaos.parts("operator")) == 1, within=60, what="one operator is left")
+    eventually(lambda: len(chaos.parts("operator")) == 1, within=120, what="one operator is left")
     left = chaos.part("operator")["metadata"]["name"]
     with chaos.timed("back to one operator, until it acts"):
-        eventually(lambda: chaos.lease_holder() == left, within=60, what="the one that is left acts")
+        eventually(lambda: chaos.lease_holder() == left, within=120, what="the one that is left acts")
 
 
 def blows(chaos: Chaos) -> dict[str, Callable[[], object]]:
