@@ -42,6 +42,7 @@ class _Target:
     peer: ID
     addresses: tuple[Address, ...]
     wake: Bell
+    over: bool = False
 
 
 class Dialer:
@@ -93,12 +94,19 @@ class Dialer:
         target = self._targets[peer_id] = _Target(ID.from_string(peer_id), parsed, Bell())
         self._background.start(self._keep_dialled, target)
 
+    def let_go(self, peer_id: str) -> None:
+        """Dial a peer no longer; a connection that there is stays."""
+        target = self._targets.pop(peer_id, None)
+        if target is not None:
+            target.over = True
+            target.wake.ring()
+
     async def _keep_dialled(self, target: _Target) -> None:
         timeouts = self._timeouts
         if str(self._host.get_id()) > str(target.peer):
             await trio.sleep(STAGGER_S)
         pause = timeouts.redial_first_s
-        while True:
+        while not target.over:
             if self._is_connected(target.peer):
                 pause = timeouts.redial_first_s
                 with trio.move_on_after(1.0):

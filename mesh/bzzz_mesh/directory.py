@@ -69,6 +69,8 @@ class Directory:
     """Told of each list of members that was read."""
     card_file: Path | None = None
     """This node's own card; a renewed one is taken into use and shown to all who are connected."""
+    _listed: set[str] = field(default_factory=set[str])
+    """Whom the last list had."""
     _seen: dict[Path, tuple[int, int]] = field(default_factory=dict[Path, tuple[int, int]])
 
     async def run(self) -> None:
@@ -95,6 +97,10 @@ class Directory:
             log.warning("list of members is unreadable; the last one stays", problem=str(error))
             return
         self.on_members(members)
+        listed = {member.peer_id for member in members}
+        for gone in self._listed - listed:
+            self.mesh.let_go(gone)
+        self._listed = listed
         for member in members:
             await self._dial(member.peer_id, member.addresses)
 

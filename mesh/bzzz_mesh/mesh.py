@@ -149,6 +149,15 @@ class Mesh:
         self._check_open()
         self._dialer.keep(peer_id, addresses)
 
+    def let_go(self, peer_id: str) -> None:
+        """Keep a peer connected no longer; a connection that there is stays until either side ends it."""
+        self._dialer.let_go(peer_id)
+
+    @property
+    def dialled(self) -> frozenset[str]:
+        """The peer ids that are kept connected."""
+        return frozenset(self._dialer.targets)
+
     def peers(self) -> tuple[PeerStatus, ...]:
         """Return all peers known: connected, to be dialled, or with a valid card; ordered by peer id."""
         connected = {str(peer) for peer in self._membership.admitted()}

@@ -1,4 +1,4 @@
-"""The list of members: who is added is dialled, and an unreadable list leaves the last one in force."""
+"""The list of members: who is added is dialled, who left is not; an unreadable list leaves the last one in force."""
 
 from __future__ import annotations
 
@@ -30,6 +30,23 @@ async def test_a_member_that_is_added_to_the_list_is_dialled(tmp_path: Path) -> 
         path.with_suffix(".new").replace(path)
         await until(lambda: one.sees(two))
         assert [m.node_id for m in read[-1]] == ["bzzz-0", "bzzz-1"]
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_member_that_left_the_list_is_dialled_no_longer(tmp_path: Path) -> None:
+    path = tmp_path / "members.json"
+    hive = Hive()
+    async with hive.node(1) as one, trio.open_nursery() as nursery:
+        async with hive.node(2) as two:
+            path.write_text(json.dumps([entry(two, "bzzz-1")]))
+            directory = Directory(one.mesh, path)
+            nursery.start_soon(directory.run)
+            await until(lambda: one.sees(two))
+            gone = two.mesh.peer_id
+            assert gone in one.mesh.dialled
+        path.with_suffix(".new").write_text("[]")
+        path.with_suffix(".new").replace(path)
+        await until(lambda: gone not in one.mesh.dialled)
         nursery.cancel_scope.cancel()
 
 
