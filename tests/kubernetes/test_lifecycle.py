@@ -14,7 +14,7 @@ from tests.kubernetes.stories import Stories
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(1500)]
 
-PATIENCE_S = 240.0
+PATIENCE_S = 420.0
 """For an issue, while other stories keep the machine busy."""
 
 

@@ -25,7 +25,7 @@ def test_an_upgrade_loses_nothing_of_a_running_claim_and_helm_test_passes(hive: 
     assert hive.kube.get("deployment", name)["metadata"]["generation"] > before
     config = hive.kube.get("configmap", f"{name}-config")["data"]["operator.json"]
     assert json.loads(config)["workers"] == 3
-    assert hive.wait_pull_request(number)["epoch"] == 1
+    assert hive.wait_pull_request(number, 300)["epoch"] == 1
     hive.wait_ready("edit")
     said = hive.kube.helm("test", hive.deployment.release.name, "--timeout=3m")
     assert "Succeeded" in said
@@ -39,7 +39,7 @@ def test_an_uninstall_ends_though_hive_agents_are_there_and_so_does_the_namespac
         kube.kubectl("create", "secret", "generic", "github", "--from-literal=token=of-no-account")
         kube.kubectl("apply", "-f", "-", stdin=json.dumps(hive_agent("stay", 1)))
         eventually(
-            lambda: kube.exists("statefulset", "stay"), within=60, what="the operator saw the HiveAgent"
+            lambda: kube.exists("statefulset", "stay"), within=120, what="the operator saw the HiveAgent"
         )
         began = time.monotonic()
         kube.helm("uninstall", "short", "--wait", "--timeout=90s")
@@ -49,5 +49,5 @@ def test_an_uninstall_ends_though_hive_agents_are_there_and_so_does_the_namespac
     finally:
         kube.kubectl("delete", "namespace", namespace, "--wait=false")
     eventually(
-        lambda: not kube.exists("namespace", namespace), within=150, what=f"namespace {namespace} is gone"
+        lambda: not kube.exists("namespace", namespace), within=240, what=f"namespace {namespace} is gone"
     )
