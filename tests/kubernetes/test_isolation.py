@@ -195,7 +195,7 @@ def packed(program: str) -> str:
 def findings_of_a_command(hive: PodHive) -> Json:
     """Have the hive work on an issue by a command that looks around; its findings come in the pull request."""
     number = hive.open_issue("Look around", labels=("probe",))
-    status = hive.wait_pull_request(number)
+    status = hive.wait_pull_request(number, within=300)
     assert status["claimant"] == "probe-0"
     (pull,) = hive.pulls(number)
     found = hive.api(

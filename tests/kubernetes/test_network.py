@@ -258,7 +258,7 @@ def test_two_hives_of_one_name_do_not_hear_each_other(hive: PodHive, second: Pod
             hive.open_issue("Mend a", "touch: src/a.py"),
             second.open_issue("Mend b", "touch: src/b.py"),
         )
-        mine, theirs = hive.wait_pull_request(here), second.wait_pull_request(there)
+        mine, theirs = hive.wait_pull_request(here, 300), second.wait_pull_request(there, 300)
     assert mine["transcript"]["logKey"] in keys(hive)
     assert theirs["transcript"]["logKey"] in keys(second)
     assert [found["spec"]["issue"]["number"] for found in second.kube.items("metadiscussions")] == [there]
