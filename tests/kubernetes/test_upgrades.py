@@ -17,7 +17,9 @@ pytestmark = [pytest.mark.e2e, pytest.mark.timeout(900)]
 
 
 def test_an_upgrade_loses_nothing_of_a_running_claim_and_helm_test_passes(hive: PodHive) -> None:
-    number = hive.open_issue("Mend while upgrading", "touch: src/upgraded.py", "sleep: 5")
+    number = hive.open_issue(
+        "Mend while upgrading", "touch: src/upgraded.py", "sleep: 5", labels=("bzzz", "tool:edit")
+    )
     hive.wait_status(number, "is claimed", lambda s: bool(s.get("claimant")))
     name = f"{hive.deployment.release.name}-operator"
     before = hive.kube.get("deployment", name)["metadata"]["generation"]
