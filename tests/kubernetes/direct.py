@@ -32,6 +32,10 @@ RESOURCES = {
 }
 
 
+AWAY_S = 10.0
+"""An API server that does not answer is asked again for so long: tests kill it."""
+
+
 class DirectKube(Kube):
     """A Kube that gets and lists what it knows by itself, and runs kubectl for the rest."""
 
@@ -77,7 +81,11 @@ class DirectKube(Kube):
     def _look(self, plural: str, name: str, query: dict[str, str]) -> httpx.Response:
         time.sleep(PAUSE_S)
         path = f"{RESOURCES[plural]}/namespaces/{self.namespace}/{plural}{name}"
-        try:
-            return self._http.get(path, params=query)
-        except httpx.HTTPError as error:
-            raise KubeError(f"{plural}{name}: {error!r}") from error
+        ends = time.monotonic() + AWAY_S
+        while True:
+            try:
+                return self._http.get(path, params=query)
+            except httpx.HTTPError as error:
+                if time.monotonic() > ends:
+                    raise KubeError(f"{plural}{name}: {error!r}") from error
+            time.sleep(PAUSE_S)
