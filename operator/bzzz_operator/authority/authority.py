@@ -30,6 +30,10 @@ from bzzz_operator.errors import ApiError, TryAgainError
 from bzzz_operator.kinds import META_DISCUSSION
 
 TRIES: Final = 6
+REST_SHARE: Final = 3.0
+"""After a write of the ledger the next one waits so many times as long as that one took: those who come meanwhile share
+it. In a small hive that is not noticed, and in one of hundreds of agents the ledger does not take all there is."""
+LONGEST_REST_S: Final = 1.0
 SOONEST: Final = timedelta(minutes=1)
 """Before the next settlement for time alone."""
 
@@ -64,6 +68,8 @@ class Authority:
         self._last: Settlement | None = None
         self._last_wanted: Mapping[str, NodeWish] = {}
         self._last_page: Page | None = None
+        self._rests_until = 0.0
+        """On the event loop's clock."""
 
     async def open(self) -> None:
         """Read the hive-level Secrets, or make those that are missing, and see to it that the ledger has the scribe.
@@ -119,6 +125,8 @@ class Authority:
                 return replace(self._last, changes=(), written=False)
             upto, wanted = self._asked, self._wanted()
             if not await self._is_settled(wanted):
+                if await self._rested():
+                    upto, wanted = self._asked, self._wanted()
                 self._last = None
                 self._last = await self._settle(wanted, complete=True)
                 self._last_wanted, self._last_page = wanted, self._store.page
@@ -127,6 +135,13 @@ class Authority:
             self._answered = upto
             assert self._last is not None
             return replace(self._last, changes=(), written=False)
+
+    async def _rested(self) -> bool:
+        """Wait until the ledger may be written again; return whether that took any time."""
+        left = self._rests_until - asyncio.get_running_loop().time()
+        if left > 0:
+            await asyncio.sleep(left)
+        return left > 0
 
     async def answer(self, discussion: Mapping[str, Any]) -> bool:
         """Take in a MetaDiscussion's `spec.resolution`: sign it once, write `status.verdict` and the conditions.
@@ -199,6 +214,8 @@ class Authority:
 
     async def _settle(self, wanted: Mapping[str, NodeWish], *, complete: bool) -> Settlement:
         key, life = self._opened.hive_key, self._settings.card_life
+        loop = asyncio.get_running_loop()
+        began = loop.time()
         for _ in range(TRIES):
             page = await self._store.read()
             now = self._now()
@@ -210,6 +227,8 @@ class Authority:
             if page is not None and text == data:
                 return self._settlement(ledger, wanted, (), now, written=False)
             if await self._store.write(page, text, ledger):
+                took = loop.time() - began
+                self._rests_until = loop.time() + min(REST_SHARE * took, LONGEST_REST_S)
                 for change in changes:
                     log.info("ledger", change=change.kind, node=change.node_id, serial=change.serial)
                 return self._settlement(ledger, wanted, changes, now, written=True)

@@ -30,6 +30,7 @@ from bzzz_operator.authority.ledger import NodeKeys
 from bzzz_operator.authority.types import AgentWish, AuthoritySettings
 from bzzz_operator.errors import ApiError, TryAgainError
 from bzzz_operator.kinds import HIVE_AGENT, SECRET
+from bzzz_operator.together import all_of
 from hmmm.envelope import SigningKey
 from hmmm.hypercore_proof import log_key_of_seed, replication_key_of_seed
 
@@ -104,11 +105,13 @@ async def agent_secrets(
         secret = await api.find(SECRET, name) if seen is None or name in seen else None
         return await _ensure(api, settings, wish, name, contents, secret, owned=owned)
 
-    runner = await one("runner-token", {"token": TOKEN}, owned=True)
-    value_of(runner, "token", TOKEN)
     pods = {f"{wish.name}-{ordinal}": SEED for ordinal in range(wish.replicas)}
-    mesh = await one("mesh-keys", pods, owned=not wish.retain)
-    logs = await one("log-seeds", pods, owned=not wish.retain)
+    runner, mesh, logs = await all_of(
+        one("runner-token", {"token": TOKEN}, owned=True),
+        one("mesh-keys", pods, owned=not wish.retain),
+        one("log-seeds", pods, owned=not wish.retain),
+    )
+    value_of(runner, "token", TOKEN)
     return AgentSecrets(
         nodes=_nodes(wish, mesh, logs), versions={name_of(s): version_of(s) for s in (runner, mesh, logs)}
     )

@@ -36,6 +36,7 @@ from bzzz_operator.status.problems import (
     check_storage,
     is_blocked,
 )
+from bzzz_operator.together import all_of, both
 
 log = structlog.get_logger()
 
@@ -105,18 +106,26 @@ class AgentReconciler:
         this.problems += check_storage(spec, volume)
         if credential is None or is_blocked(this.problems):
             return
-        settlement = await self._members(self._hive.wish_of(view), this)
-        if settlement is None:
+        if not await self._keys(self._hive.wish_of(view), this):
             return
         this.plan = self._plan(view, spec.replicas)
-        await self._move_pods(this.plan, settlement, view)
         wanted = WantedAgent(view.name, view.uid, spec, credential, this.plan.replicas, volume)
-        await self._apply(view, self._manifests(wanted), this)
+        manifests = self._manifests(wanted)
+        # cards are signed for many HiveAgents at once: meanwhile everything is made but what starts pods
+        settlement, is_complete = await both(
+            self._settle(this),
+            self._apply(view, [m for m in manifests if m.kind != STATEFUL_SET], this),
+        )
+        if settlement is None:
+            return
+        await self._move_pods(this.plan, settlement, view)
+        if is_complete:
+            await self._apply(view, [m for m in manifests if m.kind == STATEFUL_SET], this)
         if this.plan.look_again is not None:
             this.delays.append(max(this.plan.look_again.total_seconds(), 0.1))
 
-    async def _members(self, wish: AgentWish, this: Round) -> Settlement | None:
-        """Make keys, then cards: a pod must find both when it starts."""
+    async def _keys(self, wish: AgentWish, this: Round) -> bool:
+        """Make keys; return whether they are there. Then come cards: a pod must find both when it starts."""
         assert self._hive.authority is not None
         known = {
             name: str(head["metadata"].get("resourceVersion"))
@@ -129,11 +138,22 @@ class AgentReconciler:
         }
         try:
             await self._hive.authority.ensure_keys(wish, known)
+        except AuthorityError as error:
+            self._blocked(error, this)
+            return False
+        return True
+
+    async def _settle(self, this: Round) -> Settlement | None:
+        try:
             return await self._hive.settle()
         except AuthorityError as error:
-            this.problems.append(Problem(error.reason, str(error), blocking=True))
-            this.delays.append(REFUSED_S)
+            self._blocked(error, this)
             return None
+
+    @staticmethod
+    def _blocked(error: AuthorityError, this: Round) -> None:
+        this.problems.append(Problem(error.reason, str(error), blocking=True))
+        this.delays.append(REFUSED_S)
 
     def _manifests(self, wanted: WantedAgent) -> tuple[Manifest, ...]:
         facts = self._hive.facts()
@@ -142,18 +162,14 @@ class AgentReconciler:
             known = self._wanted[wanted.name] = (wanted, facts, desired_state(wanted, facts))
         return known[2]
 
-    async def _apply(self, view: AgentView, manifests: Sequence[Manifest], this: Round) -> None:
-        """Apply everything but the StatefulSet at once, then that: a pod must find what it mounts."""
-        first = [m for m in manifests if m.kind != STATEFUL_SET]
+    async def _apply(self, view: AgentView, manifests: Sequence[Manifest], this: Round) -> bool:
+        """Apply some objects at once; return whether all are there, and so a pod finds what it mounts."""
         now = asyncio.get_running_loop().time()
 
         async def ensure(manifest: Manifest) -> Outcome:
             return await self._children.ensure(manifest, view.name, view.uid, now)
 
-        outcomes = [await ensure(m) for m in first if not self._children.differs(m)]
-        outcomes += await asyncio.gather(*(ensure(m) for m in first if self._children.differs(m)))
-        if all(outcome.problem is None and not outcome.waiting_for for outcome in outcomes):
-            outcomes += [await ensure(m) for m in manifests if m.kind == STATEFUL_SET]
+        outcomes = await all_of(*map(ensure, manifests))
         if not self._hive.settings.network_policies.enabled:
             await self._remove_policy(view)
         for outcome in outcomes:
@@ -167,6 +183,7 @@ class AgentReconciler:
                 await self._events.record(
                     view.name, view.uid, "Warning", "DriftTakenBack", outcome.taken_back
                 )
+        return all(outcome.problem is None and not outcome.waiting_for for outcome in outcomes)
 
     async def _remove_policy(self, view: AgentView) -> None:
         """Take away a policy that an earlier configuration asked for."""

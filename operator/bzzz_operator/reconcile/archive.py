@@ -33,16 +33,19 @@ class Archive:
         self._session: aiohttp.ClientSession | None = None
         self._accepted: bytes | None = None
         """The list that it last took."""
+        self._taken: Sequence[LogAddress] | None = None
+        """The same, as it was handed in."""
 
     async def close(self) -> None:
         """End the connection and forget what was told: until this process acts again, another may tell the archive."""
-        session, self._session, self._accepted = self._session, None, None
+        session, self._session = self._session, None
+        self._accepted = self._taken = None
         if session is not None:
             await session.close()
 
     def is_current(self, logs: Sequence[LogAddress]) -> bool:
         """Whether the archive has taken this very list from this process."""
-        return self._accepted == _body(logs)
+        return self._taken is logs or self._accepted == _body(logs)
 
     async def tell(self, logs: Sequence[LogAddress]) -> bool:
         """See to it that the archive follows these logs; return whether it had to be told.
@@ -51,9 +54,10 @@ class Archive:
         """
         body = _body(logs)
         if self._accepted == body and await self._follows() == {(log.node_id, log.key) for log in logs}:
+            self._taken = logs
             return False
         await self._call("PUT", body)
-        self._accepted = body
+        self._accepted, self._taken = body, logs
         return True
 
     async def _follows(self) -> set[tuple[str, str]]:

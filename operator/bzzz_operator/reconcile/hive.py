@@ -11,7 +11,7 @@ import structlog
 from bzzz_operator.api import Api
 from bzzz_operator.authority import AgentWish, Authority, AuthorityError, Settlement, requests_of
 from bzzz_operator.desired.facts import HiveFacts
-from bzzz_operator.desired.names import INSTANCE_LABEL
+from bzzz_operator.desired.names import INSTANCE_LABEL, MANAGED_BY
 from bzzz_operator.errors import ApiError
 from bzzz_operator.kinds import POD, SERVICE, STORAGE_CLASS
 from bzzz_operator.network.policies import ServiceFacts, ServicePort
@@ -98,7 +98,11 @@ class Hive:
                 hive_key=authority.public_key,
                 archive_key=authority.archive_replication_key,
                 runner_program=self._runner_program,
-                services={name_of(s): _service_facts(s) for s in self._store.all(SERVICE) if "spec" in s},
+                services={
+                    name_of(s): _service_facts(s)
+                    for s in self._store.all(SERVICE)
+                    if "spec" in s and not is_agents_own(s)
+                },
             )
         return self._facts
 
@@ -237,6 +241,12 @@ class Hive:
             self._class_missing = False
         if before != self._class_missing:
             self._on_shared_change()
+
+
+def is_agents_own(service: Json | None) -> bool:
+    """Whether a Service is one that this operator makes for a HiveAgent."""
+    labels = labels_of(service) if service is not None else {}
+    return labels.get("app.kubernetes.io/managed-by") == MANAGED_BY and INSTANCE_LABEL in labels
 
 
 def _service_facts(service: Json) -> ServiceFacts:

@@ -27,7 +27,7 @@ from bzzz_operator.kinds import (
 )
 from bzzz_operator.objects import Json, controller_of, items, labels_of, name_of, uid_of
 from bzzz_operator.reconcile.agent import AgentReconciler
-from bzzz_operator.reconcile.hive import Hive
+from bzzz_operator.reconcile.hive import Hive, is_agents_own
 from bzzz_operator.reconcile.status import StatusWriter
 from bzzz_operator.runtime.clock import Now, utc_now
 from bzzz_operator.runtime.events import Events
@@ -46,6 +46,8 @@ DEAF_AFTER: Final = 3
 """So many of those lists in a row with news that should have come by the watch mean that the watch is dead."""
 LEDGER_PAUSE_S: Final = 2.0
 """After a change of the ledger, most of which are our own, before it is looked at."""
+LOGS_PAUSE_S: Final = 0.2
+"""Before the archive is told of new logs: of a burst of HiveAgents' at once. Their pods take longer to start."""
 SUFFIXES: Final = ("-config", "-runner", "-mesh-keys", "-log-seeds", "-runner-token")
 """What is appended to a HiveAgent's name to name one of its objects."""
 
@@ -208,7 +210,8 @@ class Operator:
         owners.update(name.removesuffix(suffix) for suffix in SUFFIXES if name.endswith(suffix))
         if kind == SECRET:
             owners |= self._by_secret.get(name, set())
-        if kind == SERVICE:
+        # no URL names an agent's own headless Service: hundreds of them must not change what all policies follow from
+        if kind == SERVICE and not is_agents_own(new if new is not None else old):
             self.hive.services_changed()
             owners |= self.hive.users_of_services() - owners if not owners & self.hive.views.keys() else set()
         for owner in owners & self.hive.views.keys():
@@ -269,8 +272,8 @@ class Operator:
     async def _reconcile(self, key: Key) -> float | None:
         if key.kind == "agent":
             delay_s = await self._agents.reconcile(key.name)
-            if self.hive.logs_changed():
-                self._due(HIVE)
+            if self.acting and self.hive.logs_changed():
+                self.queue.add_later(HIVE, LOGS_PAUSE_S)
             return delay_s
         if key.kind == "discussion":
             discussion = self.store.get(META_DISCUSSION, key.name)
