@@ -57,6 +57,10 @@ class Parts:
     directory: Directory
     metrics_port: int
 
+    def ready(self) -> bool:
+        """Whether the pod is one that works: neither gone nor put out of the hive."""
+        return not self.drained() and not self.roster.own_is_revoked
+
     def drained(self) -> bool:
         """Whether the agent was asked to leave and owes nobody anything any more."""
         drain = self.desk.drain
@@ -96,7 +100,7 @@ async def assemble(settings: AgentSettings) -> AsyncGenerator[Parts]:
             settings, mesh, voice, journal, inbox, hive, execution, archive, failpoints, metrics, now
         )
         repositories = Repositories(settings, github, key.key_id, health)
-        desk = Desk(tools, repositories.open, Drain(settings.podinfo_file))
+        desk = Desk(tools, repositories.open, Drain(settings.podinfo_file), lambda: not roster.own_is_revoked)
         limits = settings.spec.execution.limits
         reviewer = Reviewer(
             voice,

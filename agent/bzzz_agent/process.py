@@ -100,7 +100,7 @@ class Agent:
             nursery.start_soon(parts.desk.drain.run)
             nursery.start_soon(parts.herald.run)
             nursery.start_soon(follow, settings.card_file, parts.roster, parts.mesh, parts.voice.journal)
-            nursery.start_soon(show_ready, settings.ready_file, lambda: not parts.drained())
+            nursery.start_soon(show_ready, settings.ready_file, parts.ready)
             ready = {
                 "ready": True,
                 "nodeId": settings.node_id,

@@ -153,6 +153,11 @@ class Roster:
         return self._revocations
 
     @property
+    def own_is_revoked(self) -> bool:
+        """Whether this node's own card was revoked: nobody listens to it until it has another."""
+        return any(revocation.covers(self.own.serial) for revocation in self._revocations.revoked)
+
+    @property
     def revocations_bytes(self) -> bytes:
         """The newest revocations as signed; empty when none are known."""
         return self._revocations_bytes

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
@@ -47,6 +48,21 @@ def test_name_card_and_address_come_by_flags(rig: Rig) -> None:
     eventually(lambda: there(rig, "ready"))
     assert agent.stop() == 0
     assert not there(rig, "ready")
+
+
+def test_an_agent_whose_card_is_revoked_is_not_ready_until_it_has_another(rig: Rig) -> None:
+    rig.config["revocationsFile"] = rig.path("revocations.json")
+    rig.start()
+    eventually(lambda: there(rig, "ready"))
+    revoked = Path(rig.path("revocations.new"))
+    revoked.write_bytes(rig.hive.revoke(rig.node.card.serial, at=datetime.now(UTC)))
+    revoked.replace(rig.path("revocations.json"))
+    eventually(lambda: not there(rig, "ready"), within=15, what="the agent knows that it is put out")
+    again = rig.hive.node(NODE, serial=rig.node.card.serial + 1000, not_after=rig.node.card.not_after)
+    card = Path(rig.path("card.new"))
+    card.write_bytes(again.card_bytes)
+    card.replace(rig.path("card.json"))
+    eventually(lambda: there(rig, "ready"), within=15, what="the agent is a member again")
 
 
 def test_what_the_kubelet_and_the_log_bring_late_is_waited_for(rig: Rig) -> None:

@@ -141,6 +141,10 @@ def revoking(hive: PodHive) -> None:
     eventually(
         lambda: not seen(hive, "roll-0").get("present"), within=150, what="the mesh does not hear roll-0"
     )
+    _look_now(hive, "roll-0", "revoked")
+    eventually(
+        lambda: condition(hive, "roll", "Ready")["status"] == "False", within=150, what="roll is not Ready"
+    )
     number = open_for(hive, "roll", "touch: src/roll-3.py")
     hive.wait_pull_request(open_for(hive, "edit", "touch: src/edit-2.py"), PATIENCE_S)
     assert not hive.status(number)
@@ -237,8 +241,12 @@ def _true(found: Json) -> Json | None:
 def _set_token(hive: PodHive, secret: str, token: str, pod: str) -> None:
     data = base64.b64encode(token.encode()).decode()
     hive.kube.kubectl("patch", "secret", secret, "--type=merge", "-p", f'{{"data":{{"token":"{data}"}}}}')
-    # kubelet looks at a pod's Secrets about once a minute, and at once when the pod changes
-    hive.kube.kubectl("annotate", "pod", pod, f"tests.bzzz.dev/look={data[:8].lower()}", "--overwrite")
+    _look_now(hive, pod, token[:8])
+
+
+def _look_now(hive: PodHive, pod: str, mark: str) -> None:
+    """Have kubelet bring a pod's files up to date: else it looks about once a minute."""
+    hive.kube.kubectl("annotate", "pod", pod, f"tests.bzzz.dev/look={mark}", "--overwrite")
 
 
 # Tests

@@ -48,6 +48,8 @@ class Desk:
     tools: Tools
     repos: dict[str, GitHubRepository]
     drain: Drain = field(default_factory=lambda: Drain(None))
+    is_member: Callable[[], bool] = lambda: True
+    """Whether the agent's card is not revoked. One that is out of the hive takes nothing: it could not discuss it."""
     current: IssueIdentity | None = None
     resumed: bool = False
     """Whether what an earlier life left is off the desk."""
@@ -65,7 +67,7 @@ class Desk:
     @property
     def takes_new(self) -> bool:
         """Whether another issue may be put on it."""
-        return self.current is None and not self.drain.asked
+        return self.current is None and not self.drain.asked and self.is_member()
 
     @property
     def empty(self) -> bool:
