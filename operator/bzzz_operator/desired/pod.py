@@ -154,8 +154,8 @@ def _agent(agent: WantedAgent, hive: HiveFacts) -> Json:
 def _probe(command: list[str], period_s: int, failures: int) -> Json:
     """Return a probe by a command: an HTTP probe could carry no token.
 
-    Each costs the node about 70 ms of a core (a process in the container), so there are few: the neighbours say only that
-    they have started, and a neighbour that dies is restarted by itself.
+    Each costs the node about 70 ms of a core (a process in the container), so there are few: the neighbours say only
+    that they have started, and a neighbour that dies is restarted by itself.
     """
     return {
         "exec": {"command": command},
