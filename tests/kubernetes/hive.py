@@ -198,9 +198,18 @@ class PodHive:
         self.verify(pulls[0])
         return status
 
+    def pages_answer(self) -> bool:
+        """Whether the scribe is reached: a port-forward to a pod that is gone ends with the first connection only."""
+        assert self.scribe is not None
+        try:
+            return httpx.get(f"{self.scribe.url}/healthz", timeout=5).status_code == 200
+        except httpx.HTTPError:
+            return False
+
     def verify(self, pull: Json) -> None:
         """Verify a pull request's evidence as anybody would: online, by the key pinned in the repository."""
         assert self.github is not None
+        eventually(self.pages_answer, within=60, what="the scribe's pages are reached from here")
         url = f"{self.github.url}/{REPOSITORY}/pull/{pull['number']}"
         done = subprocess.run([BZZZ, "verify", url], capture_output=True, text=True, check=False, timeout=120)
         assert done.returncode == 0, done.stdout + done.stderr
