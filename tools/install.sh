@@ -10,6 +10,9 @@ PYTHON_MINIMUM=3.11
 NODE_MINIMUM=20 # what the pinned eslint and the local GitHub server's emulator ask for
 UV="uv>=0.9,<1" # installs requirements.lock to the letter, which pip does not
 
+# A name that does not resolve for a minute should cost a minute, not the install.
+export PIP_RETRIES="${PIP_RETRIES:-10}" UV_HTTP_RETRIES="${UV_HTTP_RETRIES:-10}"
+
 quiet=false
 [ "${1:-}" = "--quiet" ] && quiet=true
 say() { $quiet || echo "install: $*" >&2; }
