@@ -144,7 +144,11 @@ class ApiServer:
         """Apply YAML by server-side apply, and wait until the definitions among it are served."""
         done = self.kubectl("apply", "--server-side", "-f", "-", *args, input=text)
         if "customresourcedefinition" in done.stdout:
-            self.kubectl("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+            argv = ("wait", "--for=condition=Established", "crd", "--all", "--timeout=30s")
+            # kubectl gives up on one that has no status at all yet
+            eventually(
+                lambda: self.kubectl(*argv, check=False).returncode == 0, within=START_S, what="definitions"
+            )
         return done
 
     def get(self, *args: str) -> dict[str, object]:

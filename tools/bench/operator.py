@@ -83,6 +83,9 @@ def scale_rows(count: int, ours: list[Run], peers: list[Run]) -> Iterator[Row]:
         f"{prefix}, writes of the ledger for all of them", ledger, "", note=f"{ledger / count:.2f} each"
     )
     yield beside("operator's processor time", "s", ([r.cpu_s for r in ours], [r.cpu_s for r in peers]))
+    yield beside(
+        "API server's processor time", "s", ([r.api_cpu_s for r in ours], [r.api_cpu_s for r in peers])
+    )
     yield beside("operator's peak memory", "MB", ([r.peak_mb for r in ours], [r.peak_mb for r in peers]))
     after = Counter[str]()
     for run in ours:
