@@ -61,16 +61,24 @@ class Client:
         self, method: str, path: str, body: Json | None = None, accept: str = "application/json"
     ) -> Json:
         """Make one request. Raises RuntimeError when it is refused."""
+        try:
+            status, said = self._ask(method, path, body, accept)
+        except http.client.RemoteDisconnected:
+            if method != "GET":
+                raise
+            status, said = self._ask(method, path, body, accept)  # the server ends what was idle for long
+        if status >= 300:
+            raise RuntimeError(f"{method} {path}: {status} {said[:300]!r}")
+        return json.loads(said)
+
+    def _ask(self, method: str, path: str, body: Json | None, accept: str) -> tuple[int, bytes]:
         if not hasattr(self._local, "connection"):
             self._local.connection = self._connect()
         connection: http.client.HTTPSConnection = self._local.connection
         text = json.dumps(body) if body is not None else None
         connection.request(method, path, text, {**self._headers, "Accept": accept})
         answer = connection.getresponse()
-        said = answer.read()
-        if answer.status >= 300:
-            raise RuntimeError(f"{method} {path}: {answer.status} {said[:300]!r}")
-        return json.loads(said)
+        return answer.status, answer.read()
 
     def watch(self, path: str, version: str) -> Iterator[Json]:
         """Yield a watch's events."""
