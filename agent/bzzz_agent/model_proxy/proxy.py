@@ -106,9 +106,9 @@ class ModelProxy:
             return
 
     async def _answer(self, exchange: Exchange, request: Request, wire: Format | None) -> None:
+        session = self._session_of(request)  # first: who has no token learns nothing, not even what there is
         if wire is None:
             raise ProxyError(404, "not_found_error", f"expected a path below {', '.join(MOUNTS.values())}")
-        session = self._session_of(request)
         if session.upstream.wire != wire:
             raise ProxyError(
                 404,
