@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from prometheus_client import CollectorRegistry
 
@@ -92,3 +94,19 @@ async def test_a_key_that_is_no_key_is_named_as_such(hive: Hive) -> None:
     with pytest.raises(UnauthorizedError, match="private key"):
         async with hive.agent(client=client):
             pass
+
+
+async def test_a_credential_that_was_replaced_is_used_before_the_last_one_is_refused(
+    hive: Hive, tmp_path: Path
+) -> None:
+    file = tmp_path / "token"
+    file.write_text(hive.server.token_file("bot-0").read_text())
+    client = hive.client(token_file=file)
+    assert (await client.request("GET", "/user", kind="user.read")).data["login"] == "bot-0"
+    replaced = tmp_path / "next"
+    replaced.write_text(hive.server.token_file("bot-1").read_text())
+    replaced.replace(file)
+    assert (await client.request("GET", "/user", kind="user.read")).data["login"] == "bot-1"
+    file.write_text("")  # in the middle of being written: the last one goes on
+    assert (await client.request("GET", "/user", kind="user.read")).data["login"] == "bot-1"
+    client.close()

@@ -52,6 +52,10 @@ class DirectKube(Kube):
             context.load_cert_chain(Path(pair.name))
         return httpx.Client(base_url=cluster["server"], verify=context, timeout=30)
 
+    def close(self) -> None:
+        """Close the connection."""
+        self._http.close()
+
     def get(self, *arguments: str) -> Json:
         """Return an object (`kind, name`) or a list (`kinds[, "-l", selector]`). Raises KubeError."""
         kind, *rest = arguments

@@ -37,6 +37,7 @@ def chaos(hive: PodHive) -> Iterator[Chaos]:
         hive.kube.kubectl(
             "delete", "pvc,secret", "-l", f"app.kubernetes.io/instance={made.name}", "--wait=false"
         )
+        made.kube.close()
 
 
 def same_claim(status: Json, first: Json, away_s: float) -> None:

@@ -197,9 +197,16 @@ def second(hive: PodHive, loaded: Cluster) -> Iterator[PodHive]:
 
 
 def keys(hive: PodHive) -> set[str]:
-    """Peer ids and log keys of a hive's agents."""
-    agents = hive.kube.get("hiveagent", "edit")["status"]["agents"]
-    return {agent[name] for agent in agents for name in ("peerId", "logKey")}
+    """Peer ids and log keys of a hive's agents, once all are known."""
+
+    def known() -> set[str] | None:
+        agents = hive.kube.get("hiveagent", "edit").get("status", {}).get("agents", [])
+        found = {agent.get(name) for agent in agents for name in ("peerId", "logKey")}
+        return found if found and None not in found else None
+
+    found = eventually(known, within=120, what="the agents' keys are known")
+    assert found is not None
+    return found
 
 
 def let_in(hive: PodHive, other: PodHive) -> Json:

@@ -9,7 +9,7 @@ below this module, and here only what may be repeated: a write whose answer was 
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Final, Literal, cast
 from urllib.parse import urlencode
 
@@ -21,7 +21,7 @@ from github.GithubException import GithubException
 from jwt import PyJWTError
 
 from bzzz_agent.github.answers import Account, read
-from bzzz_agent.github.credentials import Credential, read_credential
+from bzzz_agent.github.credentials import Credential, Stamp, read_credential, stamp_of
 from bzzz_agent.github.errors import (
     RetryableError,
     UnauthorizedError,
@@ -47,6 +47,7 @@ class GitHubClient:
         self._next_write_s = 0.0
         self._credential: Credential | None = None
         self._connection: Github | None = None
+        self._stamp: Stamp | None = None
         self._login: str | None = settings.account
         self._login_known = settings.account is not None or settings.app is not None
 
@@ -150,9 +151,18 @@ class GitHubClient:
 
     def _github(self) -> Github:
         """Return the connection; the credential is read when it is first needed, and again until it can be."""
+        stamp = stamp_of(self.settings)
         if self._connection is None:
             self._credential = read_credential(self.settings)
             self._connection = self._connect(self._credential)
+            self._stamp = stamp
+        elif stamp != self._stamp:
+            # Replaced, as kubelet does when its Secret changes: the next one is used before the last one ends.
+            with suppress(
+                UnauthorizedError
+            ):  # in the middle of being replaced, or gone: the last one goes on
+                self._reread()
+                self._stamp = stamp
         return self._connection
 
     def _reread(self) -> bool:

@@ -49,6 +49,21 @@ def read_credential(settings: GitHubSettings) -> Credential:
     return Credential(auth, sha256_hex(secret.encode()))
 
 
+Stamp = tuple[int, int]
+"""When a file was written, in ns, and its inode: enough to tell that it was replaced, without reading it."""
+
+
+def stamp_of(settings: GitHubSettings) -> Stamp | None:
+    """Return what tells the credential's file from the one before; None while there is none."""
+    path = settings.token_file if settings.app is None else settings.app.private_key_file
+    assert path is not None, "settings are validated"
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return (found.st_mtime_ns, found.st_ino)
+
+
 def _read_secret(path: Path) -> str:
     try:
         with path.open("rb") as file:
