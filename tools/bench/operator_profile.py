@@ -23,6 +23,7 @@ from tools.bench.rows import BrokenError
 
 EVERY_S = 0.005
 EVENT = "bench_profile"
+PRODUCT = "bzzz_operator/"
 AUTHORITY = "bzzz_operator/authority"
 
 
@@ -56,22 +57,28 @@ class Sampler:
     def __init__(self) -> None:
         self.samples = 0
         self.parts: Counter[str] = Counter()
-        self.functions: Counter[str] = Counter()
+        self.ours: Counter[str] = Counter()
+        self.innermost: Counter[str] = Counter()
 
     def take(self, _signal: int, frame: FrameType | None) -> None:
         """Take a sample."""
         self.samples += 1
         parts: set[str] = set()
+        ours: set[str] = set()
         innermost = True
         while frame is not None:
             code = frame.f_code
             place = Path(code.co_filename)
             parts.add(f"{place.parent.parent.name}/{place.parent.name}")
+            name = f"{place.parent.name}/{place.name}:{code.co_qualname}"
+            if PRODUCT in code.co_filename:
+                ours.add(name)
             if innermost:
-                self.functions[f"{place.parent.name}/{place.name}:{code.co_qualname}"] += 1
+                self.innermost[name] += 1
                 innermost = False
             frame = frame.f_back
         self.parts.update(parts)
+        self.ours.update(ours)
 
 
 if __name__ == "__main__":
@@ -80,10 +87,8 @@ if __name__ == "__main__":
     signal.setitimer(signal.ITIMER_PROF, EVERY_S, EVERY_S)
     exit_code = main()
     signal.setitimer(signal.ITIMER_PROF, 0)
-    told = {"event": EVENT, "samples": sampler.samples}
-    most = {
-        "parts": dict(sampler.parts.most_common(40)),
-        "functions": dict(sampler.functions.most_common(60)),
-    }
-    print(json.dumps(told | most), file=sys.stderr)
+    told: dict[str, object] = {"event": EVENT, "samples": sampler.samples}
+    for kind in ("parts", "ours", "innermost"):
+        told[kind] = dict(getattr(sampler, kind).most_common(40))
+    print(json.dumps(told), file=sys.stderr)
     sys.exit(exit_code)

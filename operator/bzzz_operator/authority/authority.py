@@ -31,8 +31,8 @@ from bzzz_operator.kinds import META_DISCUSSION
 
 TRIES: Final = 6
 REST_SHARE: Final = 3.0
-"""After a write of the ledger the next one waits so many times as long as that one took: those who come meanwhile share
-it. In a small hive that is not noticed, and in one of hundreds of agents the ledger does not take all there is."""
+"""After a look at the whole ledger the next one waits so many times as long as that one took: those who come meanwhile
+share it. A small hive does not notice, and in one of hundreds of agents the ledger does not take all there is."""
 LONGEST_REST_S: Final = 1.0
 SOONEST: Final = timedelta(minutes=1)
 """Before the next settlement for time alone."""
@@ -68,8 +68,9 @@ class Authority:
         self._last: Settlement | None = None
         self._last_wanted: Mapping[str, NodeWish] = {}
         self._last_page: Page | None = None
-        self._rests_until = 0.0
-        """On the event loop's clock."""
+        self._settled: Mapping[str, tuple[AgentWish, AgentSecrets]] = {}
+        """HiveAgents whose keys were up to date in the last settlement."""
+        self._rests_until = 0.0  # on the event loop's clock
 
     async def open(self) -> None:
         """Read the hive-level Secrets, or make those that are missing, and see to it that the ledger has the scribe.
@@ -109,13 +110,17 @@ class Authority:
                 return
         self._agents[wish.name] = (wish, await agent_secrets(self._api, self._settings, wish, versions))
 
-    async def settle(self, *, reread: bool = False) -> Settlement:
+    async def settle(self, wish: AgentWish | None = None, *, reread: bool = False) -> Settlement:
         """Bring the ledger to what all wishes ask for, by compare-and-set. Callers at the same time share one write.
 
+        With a `wish` nothing is looked at if that one is settled already: what others wish is for them to ask.
         Nodes whose keys `ensure_keys` has not seen in this process get no card yet; none is taken from them either.
         `reread` reads the ConfigMap first: for when a watch tells that somebody changed it.
         Raises AuthorityError, TryAgainError, ApiError.
         """
+        last = None if wish is None or reread or not self._has_settled(wish) else self._last
+        if last is not None and self._now() < last.due:
+            return replace(last, changes=(), written=False)
         self._asked += 1
         ticket = self._asked
         if reread:
@@ -123,12 +128,13 @@ class Authority:
         async with self._lock:
             if self._answered >= ticket and self._last is not None:
                 return replace(self._last, changes=(), written=False)
-            upto, wanted = self._asked, self._wanted()
+            upto, (wanted, settled) = self._asked, self._wanted()
             if not await self._is_settled(wanted):
                 if await self._rested():
-                    upto, wanted = self._asked, self._wanted()
+                    upto, (wanted, settled) = self._asked, self._wanted()
                 self._last = None
                 self._last = await self._settle(wanted, complete=True)
+                self._settled = settled
                 self._last_wanted, self._last_page = wanted, self._store.page
                 self._answered = upto
                 return self._last
@@ -136,12 +142,26 @@ class Authority:
             assert self._last is not None
             return replace(self._last, changes=(), written=False)
 
+    def _has_settled(self, wish: AgentWish) -> bool:
+        known = self._agents.get(wish.name)
+        return (
+            known is not None
+            and known is self._settled.get(wish.name)
+            and known[0] == wish
+            and self._store.is_fresh
+            and self._store.page is self._last_page
+        )
+
     async def _rested(self) -> bool:
-        """Wait until the ledger may be written again; return whether that took any time."""
+        """Wait until the ledger may be looked at again; return whether that took any time."""
         left = self._rests_until - asyncio.get_running_loop().time()
         if left > 0:
             await asyncio.sleep(left)
         return left > 0
+
+    def _rest(self, began: float) -> None:
+        now = asyncio.get_running_loop().time()
+        self._rests_until = now + min(REST_SHARE * (now - began), LONGEST_REST_S)
 
     async def answer(self, discussion: Mapping[str, Any]) -> bool:
         """Take in a MetaDiscussion's `spec.resolution`: sign it once, write `status.verdict` and the conditions.
@@ -180,12 +200,16 @@ class Authority:
     def _scribe_wish(self) -> NodeWish:
         return NodeWish("", "scribe", keys=NodeKeys(self._opened.scribe_peer_id, None, None))
 
-    def _wanted(self) -> dict[str, NodeWish]:
+    def _wanted(self) -> tuple[dict[str, NodeWish], dict[str, tuple[AgentWish, AgentSecrets]]]:
+        """Return what is wanted of every node, and the HiveAgents whose keys were made for just what they wish now."""
         wanted = {self._scribe: self._scribe_wish()}
+        settled: dict[str, tuple[AgentWish, AgentSecrets]] = {}
         present: set[str] = set()
         for wish in self._wishes():
             present.add(wish.name)
             known = self._agents.get(wish.name)
+            if known is not None and known[0] == wish:
+                settled[wish.name] = known
             keys: Mapping[int, NodeKeys] = {}
             if known is not None and known[0].uid == wish.uid:
                 keys = known[1].nodes
@@ -199,7 +223,7 @@ class Authority:
                 )
         for name in self._agents.keys() - present:
             del self._agents[name]
-        return wanted
+        return wanted, settled
 
     async def _is_settled(self, wanted: Mapping[str, NodeWish]) -> bool:
         """Whether the same was settled before, in the very ledger that there is: then 500 nodes cost no look each."""
@@ -214,8 +238,7 @@ class Authority:
 
     async def _settle(self, wanted: Mapping[str, NodeWish], *, complete: bool) -> Settlement:
         key, life = self._opened.hive_key, self._settings.card_life
-        loop = asyncio.get_running_loop()
-        began = loop.time()
+        began = asyncio.get_running_loop().time()
         for _ in range(TRIES):
             page = await self._store.read()
             now = self._now()
@@ -225,10 +248,11 @@ class Authority:
             ledger, changes = settle(before, wanted, now, life, complete=complete)
             text = render(ledger, key, self._settings)
             if page is not None and text == data:
+                self._store.understood(ledger)
+                self._rest(began)
                 return self._settlement(ledger, wanted, (), now, written=False)
             if await self._store.write(page, text, ledger):
-                took = loop.time() - began
-                self._rests_until = loop.time() + min(REST_SHARE * took, LONGEST_REST_S)
+                self._rest(began)
                 for change in changes:
                     log.info("ledger", change=change.kind, node=change.node_id, serial=change.serial)
                 return self._settlement(ledger, wanted, changes, now, written=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, cast
 
 from bzzz_operator.api import Api, Json
@@ -28,7 +28,7 @@ class Page:
     read_at: float
     """On the event loop's clock."""
     ledger: Ledger | None = None
-    """What the data say, when this process wrote them."""
+    """What the data say, once this process wrote or read them."""
 
 
 class LedgerStore:
@@ -44,10 +44,21 @@ class LedgerStore:
         """Read anew the next time."""
         self.page = None
 
+    @property
+    def is_fresh(self) -> bool:
+        """Whether `read` would ask nobody."""
+        now = asyncio.get_running_loop().time()
+        return self.page is not None and now - self.page.read_at < REREAD_S
+
+    def understood(self, ledger: Ledger) -> None:
+        """Keep what the page that was last read says, so that it need not be parsed again."""
+        if self.page is not None:
+            self.page = replace(self.page, ledger=ledger)
+
     async def read(self) -> Page | None:
         """Return the ConfigMap, at most half a minute old; None if there is none. Raises ApiError."""
-        now = asyncio.get_running_loop().time()
-        if self.page is None or now - self.page.read_at >= REREAD_S:
+        if not self.is_fresh:
+            now = asyncio.get_running_loop().time()
             found = await self._api.find(CONFIG_MAP, self.name)
             self.page = None if found is None else _page(found, now, None)
         return self.page

@@ -106,14 +106,15 @@ class AgentReconciler:
         this.problems += check_storage(spec, volume)
         if credential is None or is_blocked(this.problems):
             return
-        if not await self._keys(self._hive.wish_of(view), this):
+        wish = self._hive.wish_of(view)
+        if not await self._keys(wish, this):
             return
         this.plan = self._plan(view, spec.replicas)
         wanted = WantedAgent(view.name, view.uid, spec, credential, this.plan.replicas, volume)
         manifests = self._manifests(wanted)
         # cards are signed for many HiveAgents at once: meanwhile everything is made but what starts pods
         settlement, is_complete = await both(
-            self._settle(this),
+            self._settle(wish, this),
             self._apply(view, [m for m in manifests if m.kind != STATEFUL_SET], this),
         )
         if settlement is None:
@@ -143,9 +144,9 @@ class AgentReconciler:
             return False
         return True
 
-    async def _settle(self, this: Round) -> Settlement | None:
+    async def _settle(self, wish: AgentWish, this: Round) -> Settlement | None:
         try:
-            return await self._hive.settle()
+            return await self._hive.settle(wish)
         except AuthorityError as error:
             self._blocked(error, this)
             return None

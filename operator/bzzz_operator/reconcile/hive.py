@@ -178,9 +178,9 @@ class Hive:
 
     # -- the hive's reconcile -----------------------------------------------------------------------------------------
 
-    async def settle(self, *, reread: bool = False) -> Settlement:
+    async def settle(self, wish: AgentWish | None = None, *, reread: bool = False) -> Settlement:
         """Bring the ledger up to date and tell of what changed. Raises AuthorityError, ApiError."""
-        settlement = self._settled = await self._open_authority().settle(reread=reread)
+        settlement = self._settled = await self._open_authority().settle(wish, reread=reread)
         for change in settlement.changes:
             view = self.views.get(change.agent)
             if view is not None and change.kind in {"Revoked", "Rotated"}:
