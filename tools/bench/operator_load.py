@@ -56,6 +56,7 @@ class Client:
         self._trust = ssl.create_default_context(cafile=str(api.ca_file))
         self._headers = {"Authorization": f"Bearer {api.admin_token}", "Content-Type": "application/json"}
         self._local = threading.local()
+        self._made: list[http.client.HTTPSConnection] = []
 
     def call(
         self, method: str, path: str, body: Json | None = None, accept: str = "application/json"
@@ -100,7 +101,14 @@ class Client:
         return len(self.call("GET", path, accept=METADATA_ONLY)["items"] or [])
 
     def _connect(self) -> http.client.HTTPSConnection:
-        return http.client.HTTPSConnection("127.0.0.1", self._port, context=self._trust, timeout=TIMEOUT_S)
+        made = http.client.HTTPSConnection("127.0.0.1", self._port, context=self._trust, timeout=TIMEOUT_S)
+        self._made.append(made)
+        return made
+
+    def close(self) -> None:
+        """Close every connection, whichever thread made it."""
+        for connection in self._made:
+            connection.close()
 
 
 def run_load(client: Client, namespace: str, manifests: list[Json], a_hive_agent: Mapping[str, int]) -> Load:

@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -110,7 +110,11 @@ def operators(folder: Path, say: Callable[[str], None], which: Sequence[str]) ->
 
 def one_run(here: Operators, who: str, count: int) -> Run:
     """Have an operator take in so many HiveAgents, then restart it. Raises BrokenError when it does not."""
-    client = Client(here.api)
+    with closing(Client(here.api)) as client:
+        return _one_run(here, client, who, count)
+
+
+def _one_run(here: Operators, client: Client, who: str, count: int) -> Run:
     process = here.starts[who]()
     warm = run_load(client, here.rig.namespace, [manifest("warm", replicas=1)], CHILDREN)
     _check(warm, process)
