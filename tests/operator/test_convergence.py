@@ -157,7 +157,9 @@ def test_without_retain_the_keys_go_with_the_hiveagent(rig: Rig) -> None:
 def test_two_operators_by_mistake_and_only_one_acts(rig: Rig) -> None:
     first = rig.operator(name="operator-a")
     second = rig.operator(name="operator-b", ready=False, livenessPort=0)
-    eventually(lambda: second.logged("lease: another operator acts; waiting"), what="the second waits")
+    eventually(
+        lambda: second.logged("lease: another operator acts; waiting"), within=60, what="the second waits"
+    )
     converge(rig)
     holder = rig.get("lease", f"{HIVE}-operator")["spec"]["holderIdentity"]
     assert holder == "operator-a"
