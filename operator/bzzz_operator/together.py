@@ -7,19 +7,12 @@ from collections.abc import Awaitable
 from typing import TypeVar
 
 A = TypeVar("A")
-B = TypeVar("B")
 
 
 async def all_of(*calls: Awaitable[A]) -> list[A]:
     """Return what they return, in their order. Raises the first failure once all have ended."""
     ended = await asyncio.gather(*calls, return_exceptions=True)
     return [_value(one) for one in ended]
-
-
-async def both(one: Awaitable[A], other: Awaitable[B]) -> tuple[A, B]:
-    """Return what the two return. Raises the first failure once both have ended."""
-    first, second = await asyncio.gather(one, other, return_exceptions=True)
-    return _value(first), _value(second)
 
 
 def _value(ended: A | BaseException) -> A:

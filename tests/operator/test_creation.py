@@ -50,8 +50,8 @@ def test_members_have_cards_before_their_pods_are_asked_for(rig: Rig) -> None:
     rig.apply(manifest())
     rig.wait("statefulset", "bzzz")
     assert {"card-bzzz-0.json", "card-bzzz-1.json"} <= rig.get("configmap", f"{HIVE}-members")["data"].keys()
-    order = [w.name for w in rig.writes(mark)]
-    assert order.index(f"{HIVE}-members") < order.index("bzzz-config")
+    order = [(w.resource, w.name) for w in rig.writes(mark)]
+    assert order.index(("configmaps", f"{HIVE}-members")) < order.index(("statefulsets", "bzzz"))
 
 
 def test_every_field_of_a_child_is_ours_by_server_side_apply(rig: Rig) -> None:

@@ -2,7 +2,7 @@
 
 Each run has an API server of its own, so that none inherits another's objects. Ours runs as it does in production, as
 its ServiceAccount with the rights that the chart gives it: keys and tokens into Secrets, signed cards into the ledger,
-the list of logs to a real archive. Writes are counted from the API server's audit log.
+the list of logs to an archive that only takes it. Writes are counted from the API server's audit log.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from tests.support.kube_api import ApiServer
 from tests.support.kube_audit import Write
 from tests.support.processes import Process, Processes, eventually
 from tools.bench import operator_peer
+from tools.bench.operator_archive import list_taker
 from tools.bench.operator_load import Client, Json, Load, run_load
 from tools.bench.rows import BrokenError
 
@@ -96,16 +97,13 @@ def operators(folder: Path, say: Callable[[str], None], which: Sequence[str]) ->
     ):
         prepare(api)
         rig = Rig(api, processes, Path(name))
-        try:
-            rig.archive.start()
+        with closing(rig), list_taker(rig.archive_port):
             peer = f"system:serviceaccount:{rig.namespace}:peer"
             ours = f"system:serviceaccount:{rig.namespace}:{ACCOUNT}"
             starts: dict[str, Start] = {"ours": lambda: rig.operator(**settings_of(rig))}
             if "peer" in which:
                 starts["peer"] = _peer(rig, processes, say)
             yield Operators(api, rig, starts, {"ours": ours, "peer": peer})
-        finally:
-            rig.close()
 
 
 def one_run(here: Operators, who: str, count: int) -> Run:

@@ -110,17 +110,13 @@ class Authority:
                 return
         self._agents[wish.name] = (wish, await agent_secrets(self._api, self._settings, wish, versions))
 
-    async def settle(self, wish: AgentWish | None = None, *, reread: bool = False) -> Settlement:
+    async def settle(self, *, reread: bool = False) -> Settlement:
         """Bring the ledger to what all wishes ask for, by compare-and-set. Callers at the same time share one write.
 
-        With a `wish` nothing is looked at if that one is settled already: what others wish is for them to ask.
         Nodes whose keys `ensure_keys` has not seen in this process get no card yet; none is taken from them either.
         `reread` reads the ConfigMap first: for when a watch tells that somebody changed it.
         Raises AuthorityError, TryAgainError, ApiError.
         """
-        last = None if wish is None or reread or not self._has_settled(wish) else self._last
-        if last is not None and self._now() < last.due:
-            return replace(last, changes=(), written=False)
         self._asked += 1
         ticket = self._asked
         if reread:
@@ -128,36 +124,37 @@ class Authority:
         async with self._lock:
             if self._answered >= ticket and self._last is not None:
                 return replace(self._last, changes=(), written=False)
+            began = await self._rested()
             upto, (wanted, settled) = self._asked, self._wanted()
             if not await self._is_settled(wanted):
-                if await self._rested():
-                    upto, (wanted, settled) = self._asked, self._wanted()
                 self._last = None
                 self._last = await self._settle(wanted, complete=True)
                 self._settled = settled
                 self._last_wanted, self._last_page = wanted, self._store.page
+                self._rest(began)
                 self._answered = upto
                 return self._last
             self._answered = upto
             assert self._last is not None
             return replace(self._last, changes=(), written=False)
 
-    def _has_settled(self, wish: AgentWish) -> bool:
-        known = self._agents.get(wish.name)
-        return (
-            known is not None
-            and known is self._settled.get(wish.name)
-            and known[0] == wish
-            and self._store.is_fresh
-            and self._store.page is self._last_page
-        )
+    def settled(self, wish: AgentWish) -> Settlement | None:
+        """Return the last settlement if this wish is settled in it; None if `settle` is to be called.
 
-    async def _rested(self) -> bool:
-        """Wait until the ledger may be looked at again; return whether that took any time."""
-        left = self._rests_until - asyncio.get_running_loop().time()
-        if left > 0:
-            await asyncio.sleep(left)
-        return left > 0
+        Nobody else's wish is looked at: that is for them to ask.
+        """
+        known, last = self._agents.get(wish.name), self._last
+        if known is None or last is None or known is not self._settled.get(wish.name) or known[0] != wish:
+            return None
+        if not self._store.is_fresh or self._store.page is not self._last_page or self._now() >= last.due:
+            return None
+        return replace(last, changes=(), written=False)
+
+    async def _rested(self) -> float:
+        """Wait until the ledger may be looked at again; return the time then."""
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(max(self._rests_until - loop.time(), 0.0))
+        return loop.time()
 
     def _rest(self, began: float) -> None:
         now = asyncio.get_running_loop().time()
@@ -238,7 +235,6 @@ class Authority:
 
     async def _settle(self, wanted: Mapping[str, NodeWish], *, complete: bool) -> Settlement:
         key, life = self._opened.hive_key, self._settings.card_life
-        began = asyncio.get_running_loop().time()
         for _ in range(TRIES):
             page = await self._store.read()
             now = self._now()
@@ -249,10 +245,8 @@ class Authority:
             text = render(ledger, key, self._settings)
             if page is not None and text == data:
                 self._store.understood(ledger)
-                self._rest(began)
                 return self._settlement(ledger, wanted, (), now, written=False)
             if await self._store.write(page, text, ledger):
-                self._rest(began)
                 for change in changes:
                     log.info("ledger", change=change.kind, node=change.node_id, serial=change.serial)
                 return self._settlement(ledger, wanted, changes, now, written=True)

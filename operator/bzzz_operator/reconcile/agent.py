@@ -36,7 +36,7 @@ from bzzz_operator.status.problems import (
     check_storage,
     is_blocked,
 )
-from bzzz_operator.together import all_of, both
+from bzzz_operator.together import all_of
 
 log = structlog.get_logger()
 
@@ -52,6 +52,7 @@ class Round:
     waiting_for: list[str] = field(default_factory=list[str])
     plan: ScalePlan | None = None
     delays: list[float] = field(default_factory=list[float])
+    waits_for_cards: bool = False
 
 
 class AgentReconciler:
@@ -82,6 +83,10 @@ class AgentReconciler:
             return None  # the garbage collector takes what it had
         this = Round(problems=self._hive.problems_of(view))
         await self._carry_out(view, this)
+        if this.waits_for_cards:
+            return min(
+                this.delays, default=None
+            )  # it is due again with them; a status now would be a second one
         pods = self._hive.pods_of(name)
         if view.spec is not None:
             this.problems += pod_problems(pods, view.spec)
@@ -107,16 +112,14 @@ class AgentReconciler:
         if credential is None or is_blocked(this.problems):
             return
         wish = self._hive.wish_of(view)
-        if not await self._keys(wish, this):
+        if not await self._keys(wish, this) or not self._asked_for_cards(wish, this):
             return
         this.plan = self._plan(view, spec.replicas)
         wanted = WantedAgent(view.name, view.uid, spec, credential, this.plan.replicas, volume)
         manifests = self._manifests(wanted)
         # cards are signed for many HiveAgents at once: meanwhile everything is made but what starts pods
-        settlement, is_complete = await both(
-            self._settle(wish, this),
-            self._apply(view, [m for m in manifests if m.kind != STATEFUL_SET], this),
-        )
+        is_complete = await self._apply(view, [m for m in manifests if m.kind != STATEFUL_SET], this)
+        settlement = self._cards(wish, this)
         if settlement is None:
             return
         await self._move_pods(this.plan, settlement, view)
@@ -144,12 +147,20 @@ class AgentReconciler:
             return False
         return True
 
-    async def _settle(self, wish: AgentWish, this: Round) -> Settlement | None:
+    def _cards(self, wish: AgentWish, this: Round, *, wait: bool = True) -> Settlement | None:
         try:
-            return await self._hive.settle(wish)
+            settlement = self._hive.cards_of(wish, wait=wait)
         except AuthorityError as error:
             self._blocked(error, this)
             return None
+        this.waits_for_cards = wait and settlement is None
+        return settlement
+
+    def _asked_for_cards(self, wish: AgentWish, this: Round) -> bool:
+        """Have cards made while other things are; return whether nothing speaks against it."""
+        known = len(this.problems)
+        self._cards(wish, this, wait=False)
+        return len(this.problems) == known
 
     @staticmethod
     def _blocked(error: AuthorityError, this: Round) -> None:

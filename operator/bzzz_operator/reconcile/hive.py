@@ -46,9 +46,13 @@ class Hive:
         metrics: Metrics,
         runner_program: str,
         on_shared_change: Callable[[], None],
+        ask_for_cards: Callable[[], None],
         now: Now = utc_now,
     ) -> None:
-        """`on_shared_change` is called when something changed that every HiveAgent's status tells."""
+        """`on_shared_change` is called when something changed that every HiveAgent's status tells.
+
+        `ask_for_cards` has `make_cards` called soon.
+        """
         self.views: dict[str, AgentView] = {}
         self.settings = settings
         self.authority: Authority | None = None
@@ -59,6 +63,10 @@ class Hive:
         self._metrics = metrics
         self._runner_program = runner_program
         self._on_shared_change = on_shared_change
+        self._ask_for_cards = ask_for_cards
+        self._waiting: set[str] = set()
+        """HiveAgents, by name, that go on once they have cards."""
+        self._no_cards: dict[str, AuthorityError] = {}
         self._now = now
         self._disagreements: dict[str, list[Problem]] | None = None
         self._rules: Counter[tuple[str, frozenset[str]] | None] = Counter()
@@ -178,14 +186,39 @@ class Hive:
 
     # -- the hive's reconcile -----------------------------------------------------------------------------------------
 
-    async def settle(self, wish: AgentWish | None = None, *, reread: bool = False) -> Settlement:
+    async def settle(self, *, reread: bool = False) -> Settlement:
         """Bring the ledger up to date and tell of what changed. Raises AuthorityError, ApiError."""
-        settlement = self._settled = await self._open_authority().settle(wish, reread=reread)
+        settlement = self._settled = await self._open_authority().settle(reread=reread)
         for change in settlement.changes:
             view = self.views.get(change.agent)
             if view is not None and change.kind in {"Revoked", "Rotated"}:
                 await self._events.record(view.name, view.uid, "Normal", f"Card{change.kind}", change.text)
         return settlement
+
+    def cards_of(self, wish: AgentWish, *, wait: bool) -> Settlement | None:
+        """Return the settlement that has a HiveAgent's cards; None while they are being made.
+
+        With `wait` it is due again once they are. Raises AuthorityError when they cannot be made.
+        """
+        if (settlement := self._open_authority().settled(wish)) is not None:
+            return settlement
+        if (failure := self._no_cards.pop(wish.name, None)) is not None:
+            raise failure
+        if wait:
+            self._waiting.add(wish.name)
+        self._ask_for_cards()
+        return None
+
+    async def make_cards(self) -> set[str]:
+        """Settle for all who wait; return who they were. Raises ApiError: then they still wait."""
+        failure = None
+        try:
+            await self.settle()
+        except AuthorityError as error:
+            failure = error
+        waiting, self._waiting = self._waiting, set()
+        self._no_cards = dict.fromkeys(waiting, failure) if failure is not None else {}
+        return waiting
 
     async def reconcile(self, *, reread: bool = False) -> float:
         """Settle the ledger, tell the archive its list, look at the storage class; return when to look again."""

@@ -55,12 +55,13 @@ SUFFIXES: Final = ("-config", "-runner", "-mesh-keys", "-log-seeds", "-runner-to
 class Key(NamedTuple):
     """What is reconciled."""
 
-    kind: Literal["agent", "hive", "ledger", "discussion"]
+    kind: Literal["agent", "cards", "hive", "ledger", "discussion"]
     name: str = ""
 
 
 HIVE: Final = Key("hive")
 LEDGER: Final = Key("ledger")
+CARDS: Final = Key("cards")
 
 
 class Operator:
@@ -83,7 +84,15 @@ class Operator:
         self._api = api
         self._events = Events(api, instance, now)
         self.hive = Hive(
-            api, self.store, settings, self._events, metrics, runner_program, self._everybody, now
+            api,
+            self.store,
+            settings,
+            self._events,
+            metrics,
+            runner_program,
+            self._everybody,
+            lambda: self._due(CARDS),
+            now,
         )
         status = StatusWriter(api, self.store, self._events, metrics, now)
         self._agents = AgentReconciler(api, self.store, self.hive, self._events, status, now)
@@ -251,7 +260,7 @@ class Operator:
             on_ready()
             for discussion in self.store.all(META_DISCUSSION):
                 self._due(Key("discussion", name_of(discussion)))
-            await self.queue.run(settings.workers)
+            await self.queue.run(settings.workers + 1)  # one is mostly at the ledger
         finally:
             self.acting = False
             self.metrics.leading.set(0)
@@ -271,10 +280,13 @@ class Operator:
 
     async def _reconcile(self, key: Key) -> float | None:
         if key.kind == "agent":
-            delay_s = await self._agents.reconcile(key.name)
+            return await self._agents.reconcile(key.name)
+        if key == CARDS:
+            for name in await self.hive.make_cards():
+                self._due(Key("agent", name))
             if self.acting and self.hive.logs_changed():
                 self.queue.add_later(HIVE, LOGS_PAUSE_S)
-            return delay_s
+            return None
         if key.kind == "discussion":
             discussion = self.store.get(META_DISCUSSION, key.name)
             if discussion is not None and self.hive.authority is not None:
