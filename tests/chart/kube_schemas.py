@@ -7,19 +7,22 @@ the properties it lists and no others, so that a misspelt field is found.
 from __future__ import annotations
 
 import json
+import re
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import httpx
 
 from tests.support.kube_api import ApiServer
+from tests.support.processes import eventually
 
 Json = dict[str, Any]
 
 LOCATION = "{{ .ResourceKind }}{{ .KindSuffix }}.json"
 """kubeconform's template: `deployment-apps-v1.json`, `service-v1.json`."""
+OURS = {"HiveAgent", "MetaDiscussion"}
 
 
 def write_schemas(api: ApiServer, folder: Path) -> Path:
@@ -38,17 +41,36 @@ def write_schemas(api: ApiServer, folder: Path) -> Path:
     return f"{folder}/{LOCATION}"
 
 
-def _groups(api: ApiServer) -> Iterator[Json]:
-    """Yield the description of each group and version."""
+def _groups(api: ApiServer) -> list[Json]:
+    """Return the description of each group and version, once both of our kinds are described."""
     trusted = ssl.create_default_context(cafile=str(api.ca_file))
     headers = {"Authorization": f"Bearer {api.admin_token}"}
     with httpx.Client(base_url=api.url, headers=headers, verify=trusted, timeout=60) as client:
-        index = client.get("/openapi/v3").raise_for_status().json()
-        for path, place in index["paths"].items():
-            if path.startswith(("api/", "apis/")) and path.count("/") == (
-                1 if path.startswith("api/") else 2
-            ):
-                yield client.get(place["serverRelativeURL"]).raise_for_status().json()
+
+        def described() -> list[Json] | None:
+            # A description is made some time after a definition is accepted: until then the index names the one
+            # before, whose address answers with a redirect.
+            index = client.get("/openapi/v3").raise_for_status().json()
+            answers = [
+                client.get(place["serverRelativeURL"])
+                for path, place in index["paths"].items()
+                if re.fullmatch(r"api/[^/]+|apis/[^/]+/[^/]+", path)
+            ]
+            if any(answer.is_redirect for answer in answers):
+                return None
+            found = [answer.raise_for_status().json() for answer in answers]
+            return found if set(_kinds(found)) >= OURS else None
+
+        found = eventually(described, within=60, what=f"the API server describes {OURS}")
+        assert found is not None
+        return found
+
+
+def _kinds(descriptions: Iterable[Json]) -> Iterator[str]:
+    """Yield the kinds described."""
+    for description in descriptions:
+        for schema in description["components"]["schemas"].values():
+            yield from (each["kind"] for each in schema.get("x-kubernetes-group-version-kind", []))
 
 
 def _strict(schema: Any) -> Any:

@@ -126,3 +126,8 @@ def metrics(kube: Kube, pod: str) -> dict[str, float]:
 def refusals(values: Mapping[str, float]) -> float:
     """Return how many connections an agent has refused, for whatever reason."""
     return sum(value for name, value in values.items() if name.startswith("bzzz_mesh_peers_refused_total"))
+
+
+def dials(values: Mapping[str, float]) -> float:
+    """Return how often an agent has tried to reach a peer; who is refused at once may see a connection fail."""
+    return sum(value for name, value in values.items() if name.startswith("bzzz_mesh_dials_total"))

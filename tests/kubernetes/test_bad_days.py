@@ -37,6 +37,8 @@ def chaos(hive: PodHive) -> Iterator[Chaos]:
         hive.kube.kubectl(
             "delete", "pvc,secret", "-l", f"app.kubernetes.io/instance={made.name}", "--wait=false"
         )
+        # a pod on its way out is Running still, and the next module looks at every one that is
+        eventually(lambda: not made.pods(), within=120, what="the module's pods are gone")
         made.kube.close()
 
 

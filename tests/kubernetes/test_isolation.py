@@ -29,7 +29,9 @@ NO_TOKEN = {"bzzz-agent", "bzzz-archive"}
 
 
 def pods(hive: PodHive) -> list[Json]:
-    return hive.kube.items("pods", "-l", f"bzzz.dev/hive={HIVE}", "--field-selector=status.phase=Running")
+    """Return the hive's pods that run and shall go on doing so."""
+    found = hive.kube.items("pods", "-l", f"bzzz.dev/hive={HIVE}", "--field-selector=status.phase=Running")
+    return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
 
 
 def containers(pod: Json) -> list[Json]:
