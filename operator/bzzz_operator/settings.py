@@ -186,7 +186,7 @@ class NetworkPolicies(Settings):
     dns_ports: tuple[Port, ...] = Field(default=(53,), min_length=1, max_length=5)
     """The DNS pods' own ports; OpenShift's listen on 5353."""
     metrics_from: dict[str, str] = Field(default_factory=dict, max_length=10)
-    """Labels of the namespaces that may scrape metrics; empty means every namespace (a token is asked for, too)."""
+    """Labels of the namespaces that may scrape metrics; empty means every namespace. Agents ask for a token, too."""
 
 
 class OperatorSettings(Settings):

@@ -140,6 +140,12 @@ class Rig:
             if not children or write.resource not in NO_CHILDREN
         ]
 
+    def check_untouched(self, name: str, since: int) -> None:
+        """Check that no object of a name was written since a mark; tell of its status and the operator's log if one was."""
+        found = [write for write in self.writes(since) if write.name == name]
+        tails = "\n".join(p.tail() for p in self.processes.all if p.name.startswith("operator"))
+        assert found == [], f"{self.get('hiveagent', name).get('status')}\n{tails}"
+
     # -- the user -----------------------------------------------------------------------------------------------------
 
     def apply(self, *bodies: Json, manager: str = "user") -> None:

@@ -61,6 +61,8 @@ def test_ready(given: AgentFacts, expected: tuple[str, str]) -> None:
         (facts(draining=["bzzz-2"]), ("True", "ScalingDown")),
         (facts(sts(replicas=3)), ("True", "ScalingDown")),
         (facts(sts(updated=1, rolling=True)), ("True", "RollingOut")),
+        (facts(sts(ready=1)), ("True", "Starting")),
+        (facts(sts(ready=1), problems=[Problem("PodFailing", "x")]), ("False", "Reconciled")),
         (facts(problems=[Problem("SecretMissing", "x", blocking=True)]), ("False", "Blocked")),
         (facts(waiting_for=["Service bzzz"]), ("True", "WaitingForDeletion")),
     ],
@@ -84,7 +86,7 @@ def test_the_time_of_transition_moves_with_the_status_only() -> None:
         next(c for c in s["conditions"] if c["type"] == "Ready")["lastTransitionTime"] for s in (same, other)
     ]
     assert times == [THEN, NOW]
-    assert [new["type"] for _, new in changed_conditions(before, other)] == ["Ready"]
+    assert [new["type"] for _, new in changed_conditions(before, other)] == ["Ready", "Progressing"]
 
 
 def test_a_stateful_set_that_somebody_else_owns_tells_nothing() -> None:

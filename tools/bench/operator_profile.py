@@ -12,6 +12,7 @@ import json
 import signal
 import sys
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from types import FrameType
 
@@ -36,12 +37,9 @@ def share_of_authority(here: Operators, count: int) -> tuple[float, float]:
     argv = [sys.executable, "-m", "tools.bench.operator_profile", "run", "--config", str(file)]
     root = Path(__file__).resolve().parents[2]
     process = rig.processes.start("profiled", argv, env=env, cwd=root)
-    load = run_load(
-        Client(here.api),
-        rig.namespace,
-        [manifest(f"hive-{n:05d}", replicas=1) for n in range(count)],
-        CHILDREN,
-    )
+    manifests = [manifest(f"hive-{n:05d}", replicas=1) for n in range(count)]
+    with closing(Client(here.api)) as client:
+        load = run_load(client, rig.namespace, manifests, CHILDREN)
     if load.missing:
         raise BrokenError(f"profiled operator: {load.missing}")
     quiet(process)

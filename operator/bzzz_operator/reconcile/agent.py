@@ -122,6 +122,7 @@ class AgentReconciler:
         settlement = self._cards(wish, this)
         if settlement is None:
             return
+        this.problems += _revoked(view.name, spec.replicas, settlement)
         await self._move_pods(this.plan, settlement, view)
         if is_complete:
             await self._apply(view, [m for m in manifests if m.kind == STATEFUL_SET], this)
@@ -257,3 +258,13 @@ class AgentReconciler:
             draining=this.plan.draining if this.plan is not None else (),
             waiting_for=tuple(this.waiting_for),
         )
+
+
+def _revoked(agent: str, replicas: int, settlement: Settlement) -> list[Problem]:
+    """Say which agents were put out of the hive: they are not ready until somebody lets them in again."""
+    nodes = [settlement.nodes.get(f"{agent}-{ordinal}") for ordinal in range(replicas)]
+    out = [node.node_id for node in nodes if node is not None and node.revoked]
+    if not out:
+        return []
+    text = f"{', '.join(out)}: revoked, so out of the hive; bzzz rotate {out[0]} gives it a new key, log and card"
+    return [Problem(reasons.REVOKED, text)]

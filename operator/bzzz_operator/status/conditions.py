@@ -143,6 +143,8 @@ def _progressing(facts: AgentFacts) -> tuple[bool, str, str]:
         return True, reasons.SCALING_DOWN, f"{sts.replicas} pods are there, {sts.wanted} shall be"
     if sts.rolling and sts.updated < sts.wanted:
         return True, reasons.ROLLING_OUT, f"{sts.updated} of {sts.wanted} pods are of the newest kind"
+    if sts.ready < sts.wanted and not facts.problems:
+        return True, reasons.STARTING, f"{sts.ready} of {sts.wanted} agents are on the mesh yet"
     return False, reasons.RECONCILED, "nothing is under way"
 
 

@@ -18,6 +18,7 @@ RECONCILED: Final = "Reconciled"
 ROLLING_OUT: Final = "RollingOut"
 SCALING_UP: Final = "ScalingUp"
 SCALING_DOWN: Final = "ScalingDown"
+STARTING: Final = "Starting"
 BLOCKED: Final = "Blocked"
 WAITING_FOR_DELETION: Final = "WaitingForDeletion"
 
@@ -38,6 +39,7 @@ POD_FAILING: Final = "PodFailing"
 IMAGE_PULL_FAILING: Final = "ImagePullFailing"
 UNSCHEDULABLE: Final = "Unschedulable"
 AUTHORITY_FAILED: Final = "AuthorityFailed"
+REVOKED: Final = "Revoked"
 
 MEANINGS: Final = {
     ALL_REPLICAS_READY: "every replica is on the mesh",
@@ -47,6 +49,7 @@ MEANINGS: Final = {
     ROLLING_OUT: "pods are being replaced by newer ones",
     SCALING_UP: "pods are being added",
     SCALING_DOWN: "agents that are scaled away finish what is on their desk",
+    STARTING: "pods are there and their agents are not on the mesh yet",
     BLOCKED: "a problem under Degraded keeps changes from being carried out; what runs goes on",
     WAITING_FOR_DELETION: "objects of an earlier HiveAgent of this name are still being deleted",
     SPEC_INVALID: "the spec does not fit this operator's schema",
@@ -65,6 +68,7 @@ MEANINGS: Final = {
     IMAGE_PULL_FAILING: "an image cannot be pulled",
     UNSCHEDULABLE: "no node takes a pod",
     AUTHORITY_FAILED: "the hive's keys or its ledger of members cannot be used",
+    REVOKED: "an agent was put out of the hive and waits to be rotated",
     "KeyDamaged": "a Secret with a key was altered; it is never replaced silently",
     "LedgerDamaged": "the ledger of members cannot be read, or is full",
     "LedgerOfAnotherHive": "the ledger was signed by another hive key",
