@@ -141,7 +141,7 @@ class Rig:
         ]
 
     def check_untouched(self, name: str, since: int) -> None:
-        """Check that no object of a name was written since a mark; tell of its status and the operator's log if one was."""
+        """Check that no object of a name was written since a mark; else tell its status and the operator's log."""
         found = [write for write in self.writes(since) if write.name == name]
         tails = "\n".join(p.tail() for p in self.processes.all if p.name.startswith("operator"))
         assert found == [], f"{self.get('hiveagent', name).get('status')}\n{tails}"
