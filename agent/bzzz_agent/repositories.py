@@ -64,8 +64,16 @@ class Repositories:
 
     async def read(self, repository: str, number: int) -> tuple[str, str]:
         """Return an issue's title and body, for reviewers. Raises GitHubError."""
+        facts = await self._known(repository).issue(number)
+        return facts.title, facts.body
+
+    async def solved_by(self, repository: str, number: int) -> int | None:
+        """Return the number of somebody else's open pull request that closes an issue. Raises GitHubError."""
+        found = await self._known(repository).solved_by(number)
+        return None if found is None else found.number
+
+    def _known(self, repository: str) -> GitHubRepository:
         known = self.open.get(repository)
         if known is None:
             raise UnavailableError(f"{repository}: not open yet: {self.health.problem}")
-        facts = await known.issue(number)
-        return facts.title, facts.body
+        return known

@@ -22,7 +22,13 @@ CLAIMED_LABEL: Final = "bzzz:claimed"
 WRITE_PERMISSIONS: Final = frozenset({"admin", "maintain", "write"})
 
 Ineligible = Literal[
-    "not_open", "pull_request", "unlabelled", "needs_human", "assigned_to_stranger", "untrusted_author"
+    "not_open",
+    "pull_request",
+    "unlabelled",
+    "needs_human",
+    "assigned_to_stranger",
+    "untrusted_author",
+    "solved_by_pull_request",
 ]
 """Why an issue is left alone."""
 

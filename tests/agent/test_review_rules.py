@@ -1,4 +1,4 @@
-"""Rules see the plan's fields and the reviewer's manifest, and nothing that an issue's text says."""
+"""Rules see plan, manifest and GitHub; the text of an issue can ask for a test, and takes nothing away."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bzzz_agent.hive import LivePlan
+from bzzz_agent.review.failing_tests import failing_tests
 from bzzz_agent.review.paths import matches, touches
 from bzzz_agent.review.rules import Review, review_by_rules
 from hmmm.identity import IssueIdentity
@@ -98,6 +99,53 @@ def test_code_without_a_test_is_objected_to(
 ) -> None:
     plan = Plan(summary="x", footprint=footprint)
     assert review(plan, tests_configured=configured) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("test_parser fails on empty input", ("test_parser",)),
+        ("CI is red: tests/test_a.py::TestA::test_b[x-1]", ("tests/test_a.py::TestA::test_b",)),
+        ("It fails.\n\n    tests/test_a.py::test_b\n", ("tests/test_a.py::test_b",)),
+        ("TestParse is broken since 1.2", ("TestParse",)),
+        ("tests/test_a.py::test_b and test_b fail", ("tests/test_a.py::test_b",)),
+        ("test_a, test_b, test_c and test_d fail", ("test_a", "test_b", "test_c")),
+        ("Please add test_parser", ()),  # a wish
+        ("See tests/test_a.py::test_b for how it is done", ()),
+        ("The build fails; see test_widget.py", ()),  # a file
+        ("fails\nlike test_old did", ()),
+        ("test_" + "x" * 300 + " fails", ()),
+    ],
+)
+def test_the_failing_tests_that_an_issue_names(text: str, expected: tuple[str, ...]) -> None:
+    assert failing_tests(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("plan", "blocks"),
+    [
+        ({"failing_test": "tests/test_a.py::test_b"}, False),
+        ({"tests": ("python -m pytest -k test_b",)}, False),
+        ({"tests": ("test_bc",)}, True),
+        ({"tests": ("python -m pytest",)}, True),
+        ({"footprint": ("docs/a.md",), "tests": ()}, False),  # nothing there can make a test pass
+    ],
+)
+def test_a_plan_must_name_the_failing_test(plan: dict[str, object], blocks: bool) -> None:
+    found = review(GOOD.model_copy(update=plan), failing_tests=("tests/test_a.py::test_b",))
+    assert (("failing_test_not_named", "blocking") in found) is blocks
+
+
+def test_an_issue_that_an_open_pull_request_closes_is_not_worked_on() -> None:
+    assert review(GOOD, solved_by=9) == [("solved_by_pull_request", "blocking")]
+
+
+@given(st.text(max_size=400), st.lists(st.sampled_from(["fails ", "test_a ", "a.py::test_b", "\n", "TestX"])))
+def test_no_words_of_an_issue_take_an_objection_away(noise: str, words: list[str]) -> None:
+    plan = Plan(summary="x", footprint=("src/a.py",))
+    tests = failing_tests(noise + "".join(words))
+    assert len(tests) <= 3
+    assert set(review(plan)) <= set(review(plan, failing_tests=tests))
 
 
 def test_a_plan_without_files_says_nothing() -> None:

@@ -9,6 +9,7 @@ from bzzz_agent.execution import Feedback, FeedbackItem
 from bzzz_agent.hive import LivePlan
 from bzzz_agent.ids import new_id
 from bzzz_agent.review.paths import touches
+from bzzz_agent.review.rules import SOLVED
 from hmmm.discussion import ObjectionState
 from hmmm.messages import PlanFootprint, TaskClaimed, issue_topic
 from hmmm.meta import MetObjection, Objection, PlanProposed, PlanRevised, Suggestion
@@ -39,6 +40,7 @@ async def revise(case: Case, objections: tuple[ObjectionState, ...], verdict_tex
     state = case.state
     if state.plan is None:
         raise StoppedError("released", "there is no plan to revise", failed=True)
+    await _check_solved(case, objections)
     feedback = _feedback(case, objections, verdict_text)
     plan = await case.tools.execution.plan(case.task, feedback)
     meets = tuple(MetObjection(msg_id=o.msg_id, how=_how(plan, o, state.plan.plan)) for o in objections)
@@ -123,6 +125,15 @@ def _check_overlap(case: Case, plan: Plan) -> None:
                 f"waits for {other.issue}: {other.node_id} is changing the same files",
                 failed=False,
             )
+
+
+async def _check_solved(case: Case, objections: tuple[ObjectionState, ...]) -> None:
+    """Give the issue back where a reviewer says, and GitHub does, that somebody else's pull request closes it."""
+    if not any(objection.rule == SOLVED for objection in objections):
+        return
+    found = await case.repo.solved_by(case.issue.number)
+    if found is not None:
+        raise StoppedError("released", f"pull request #{found.number} closes it already", failed=False)
 
 
 def _feedback(case: Case, objections: tuple[ObjectionState, ...], verdict_text: str) -> Feedback:

@@ -18,6 +18,7 @@ from bzzz_agent.execution.workbench import checked_out
 from bzzz_agent.reasoning.errors import BudgetSpentError, ReasoningError
 from bzzz_agent.reasoning.model import ReasoningModel
 from bzzz_agent.reasoning.planner import Question, make_plan, named_paths
+from bzzz_agent.review.failing_tests import failing_tests
 from bzzz_agent.review.paths import matches
 from hmmm.errors import MalformedError
 from hmmm.plan import MAX_FOOTPRINT, Plan
@@ -58,8 +59,10 @@ class Planning:
         if not left:
             why = f"nothing is left without {', '.join(excluded)}" if excluded else "it names no file"
             raise PlanFailedError("nothing_to_do", f"the plan: expected files to change; {why}")
-        tests = plan.tests or ((shown(self.settings.test),) if self.settings.test else ())
-        return plan.model_copy(update={"footprint": left, "tests": tests})
+        return plan.model_copy(update={"footprint": left, "tests": plan.tests or self._own_tests()})
+
+    def _own_tests(self) -> tuple[str, ...]:
+        return (shown(self.settings.test),) if self.settings.test else ()
 
     async def _by_command(
         self, task: Task, feedback: Feedback | None, meter: Meter, on_progress: OnProgress | None
@@ -115,10 +118,13 @@ class Planning:
             f"Put {path} back as it was: a peer objected"[:300] for path in left_alone[:10]
         ]
         count = len(patch.files) - len(left_alone)
+        named = failing_tests(f"{task.title}\n{task.body}")  # a tool does not read issues
         return Plan(
             summary=f"Run {shown(argv)}, which changes {count} file{'' if count == 1 else 's'}",
             steps=tuple(steps),
             footprint=patch.files,
+            tests=(*self._own_tests(), *named[1:]) if named else (),
+            failing_test=named[0] if named else None,
             notes=f"Planned by a dry run on {task.base_sha[:12]}; the patch has {len(patch.diff)} bytes.",
         )
 

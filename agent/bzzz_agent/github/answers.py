@@ -110,6 +110,8 @@ class PullRequest(_Answer):
     state: str
     title: str
     body: str | None = None
+    user: Account | None = None
+    """Who opened it; None when the account was deleted."""
     draft: bool = False
     head: Side
     base: Side

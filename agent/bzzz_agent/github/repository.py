@@ -28,6 +28,7 @@ from bzzz_agent.github.permissions import Permissions
 from bzzz_agent.github.poll import Poll, Poller
 from bzzz_agent.github.pulls import Opened, Pulls
 from bzzz_agent.github.refs import ClaimRefStore, Tip
+from bzzz_agent.github.solutions import Solutions
 from bzzz_agent.github.visible import Visible
 from hmmm.claims import LEASE_S, MAX_FAILURES, BackOff, ClaimRecord, Opening
 from hmmm.eligibility import EligibilityRules, Ineligible, IssueFacts
@@ -104,6 +105,7 @@ class GitHubRepository:
         self._permissions = Permissions(client, self.name)
         self._visible = Visible(client, self.name)
         self._pulls = Pulls(client, self.name)
+        self._solutions = Solutions(client, self.name, self._permissions)
 
     # Finding work
 
@@ -117,11 +119,18 @@ class GitHubRepository:
         return read(Issue, answer.data, what=f"issue {number}").facts
 
     async def ineligible(self, issue: IssueFacts, tip: Tip | None = None) -> Ineligible | None:
-        """Return why an issue is left alone; None if author or labeller may write to the repository.
+        """Return why an issue is left alone; None if author or labeller may write and no open pull request closes it.
 
         `tip` is its claim's, as polled: that claimant's account as assignee is no stranger.
         """
-        return await self._permissions.ineligible(issue, self.rules_for(tip))
+        reason = await self._permissions.ineligible(issue, self.rules_for(tip))
+        if reason is None and await self.solved_by(issue.number) is not None:
+            return "solved_by_pull_request"
+        return reason
+
+    async def solved_by(self, number: int) -> PullRequest | None:
+        """Return an open pull request by somebody else that closes an issue already, if there is one."""
+        return await self._solutions.of(number)
 
     def rules_for(self, tip: Tip | None) -> EligibilityRules:
         """Return the rules for an issue with this claim: the accounts that the claim shows are no strangers."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import structlog
 import trio
@@ -13,6 +12,7 @@ from bzzz_agent.hive import HiveView
 from bzzz_agent.inbox import Heard, Inbox
 from bzzz_agent.metrics import AgentMetrics
 from bzzz_agent.review.judge import Judge
+from bzzz_agent.review.outside import NOTHING, IssueReader, Outside, OutsideFacts
 from bzzz_agent.review.rules import Finding, Review, review_by_rules
 from bzzz_agent.voice import Voice
 from bzzz_mesh import Mesh
@@ -40,6 +40,8 @@ LINGER_S = 900.0
 """A discussion that says nothing for so long is no longer followed; it is joined again when it speaks on `bzzz`."""
 MODEL_SHARE = 0.8
 """Part of the doubled window that a model may think; the rest is for the answer to arrive."""
+GITHUB_SHARE = 0.3
+"""Part of the window that rules wait for what GitHub says."""
 ARRIVAL_S = 1.0
 """An objection sent this long before the window's end should have arrived."""
 MAX_FINDINGS = 2
@@ -52,14 +54,6 @@ class ReviewerSettings:
 
     protected_paths: tuple[str, ...]
     tests_configured: bool
-
-
-class IssueReader(Protocol):
-    """Reads an issue's title and body."""
-
-    async def read(self, repository: str, number: int) -> tuple[str, str]:
-        """Return (title, body)."""
-        ...
 
 
 @dataclass
@@ -122,10 +116,14 @@ class Seat:
     claim: TaskClaimed
     nursery: trio.Nursery
     over: bool = False
+    _outside: Outside = field(init=False)
     _plans: dict[str, MetaMessage] = field(default_factory=dict[str, MetaMessage])
     _window_over: dict[str, float] = field(default_factory=dict[str, float])
     _listed: set[str] = field(default_factory=set[str])
     """Digests of own messages that the claimant said it has taken in."""
+
+    def __post_init__(self) -> None:
+        self._outside = Outside(self.reviewer.issues, self.issue)
 
     async def hear(self, heard: Heard) -> None:
         """Take in a message of the discussion; all but the claimant's are left to the claimant."""
@@ -168,12 +166,14 @@ class Seat:
         self.nursery.start_soon(self._review, signed.digest, message, parameters)
 
     async def _review(self, digest: str, message: MetaMessage, proposed: PlanProposed) -> None:
-        findings = review_by_rules(proposed.plan, self._basis(message))
+        named = self.reviewer.voice.node_id in proposed.reviewers
+        # who is not named leaves GitHub in peace: of a large hive everybody hears every plan
+        outside = await self._outside.facts(proposed.window_s * GITHUB_SHARE) if named else NOTHING
+        findings = review_by_rules(proposed.plan, self._basis(message, outside))
         for finding in findings[:MAX_FINDINGS]:
             await self._object(digest, message, finding)
         if findings:
             return
-        named = self.reviewer.voice.node_id in proposed.reviewers
         if not named and not self._objected():
             return  # slots are for the named; others speak only where a rule finds something
         if self.reviewer.judge is None:
@@ -201,7 +201,7 @@ class Seat:
         self, digest: str, proposed: PlanProposed, judge: Judge, patience: float
     ) -> tuple[str, Model]:
         try:
-            title, body = await self.reviewer.issues.read(self.issue.repository, self.issue.number)
+            title, body = await self._outside.text()
             judgement = await judge.judge(title, body, proposed.plan, patience)
         except BzzzError as error:
             log.warning("model did not review", issue=str(self.issue), model=judge.name, problem=str(error))
@@ -218,7 +218,7 @@ class Seat:
             return f"{judge.name} objects: {reason}"[:4000], objection
         return f"{judge.name} remarks: {reason}"[:4000], Suggestion(plan_digest=digest)
 
-    def _basis(self, message: MetaMessage) -> Review:
+    def _basis(self, message: MetaMessage, outside: OutsideFacts) -> Review:
         hive, settings = self.reviewer.hive, self.reviewer.settings
         claimant = next((c for c in hive.live() if c.node_id == self.claim.node_id), None)
         offered = set[str]()
@@ -232,6 +232,8 @@ class Seat:
             other_plans=hive.other_plans(self.issue.repository, self.issue.number),
             offered=frozenset(offered),
             tests_configured=settings.tests_configured,
+            failing_tests=outside.failing_tests,
+            solved_by=outside.solved_by,
         )
 
     async def _object(self, digest: str, message: MetaMessage, finding: Finding) -> None:
