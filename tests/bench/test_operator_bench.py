@@ -87,9 +87,10 @@ def test_the_peer_gets_every_object_that_a_hive_agent_becomes_and_nothing_of_one
     assert '"here"' not in json.dumps(objects)
 
 
-def test_objects_printed_one_after_the_other_are_told_apart() -> None:
+@pytest.mark.parametrize("indent", [None, 4])
+def test_objects_printed_one_after_the_other_are_told_apart(indent: int | None) -> None:
     bodies = [{"object": {"metadata": {"name": f"n{n}"}, "text": "}\n{"}} for n in range(3)]
-    text = "".join(json.dumps(body, indent=4) + "\n" for body in bodies)
+    text = "".join(json.dumps(body, indent=indent) + "\n" for body in bodies)
     assert list(objects_in(iter(text.splitlines(keepends=True)))) == bodies
 
 

@@ -79,11 +79,12 @@ class Watch:
 
 
 def objects_in(lines: Iterator[str]) -> Iterator[Json]:
-    """Yield JSON objects that are printed one after the other, each from the line that ends it on."""
+    """Yield JSON objects that are printed one after the other, each on a line or indented over several."""
     text = ""
     for line in lines:
         text += line
-        if not line.startswith("}"):  # objects are indented; only their own last brace stands at the margin
+        # of an indented object only its own braces stand at the margin
+        if line.strip() == "{" or not line.startswith(("{", "}")):
             continue
         yield json.loads(text)
         text = ""
