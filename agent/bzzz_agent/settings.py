@@ -138,6 +138,7 @@ class AgentSettings(Settings):
             message_ttl_s=d.message_ttl.total_seconds(),
             ttl_s=d.ttl.total_seconds(),
             require_human=d.require_human,
+            await_answers=True,
         )
 
 

@@ -38,6 +38,9 @@ class DiscussionLimits(Model):
     message_ttl_s: float = Field(default=60.0, ge=1, le=7200)
     ttl_s: float = Field(default=900.0, ge=1, le=86_400)
     require_human: Literal["never", "onObjection", "always"] = "never"
+    await_answers: bool = False
+    """Whether a question keeps its round open until it is answered, and what an author answers makes a new plan.
+    False in discussions that were recorded before claimants answered questions: they still fold as they did."""
 
     @property
     def effective_message_ttl_s(self) -> float:

@@ -83,6 +83,8 @@ class Suggestion(PlanAnswer):
     """An improvement that the claimant may take up."""
 
     paths: tuple[RepositoryPath, ...] = Field(default=(), max_length=100)
+    quoted: Text | None = None
+    """What of the issue or plan it rests on."""
 
 
 class ClarificationNeeded(Model):
@@ -90,12 +92,33 @@ class ClarificationNeeded(Model):
 
     plan_digest: Digest | None = None
     field: Line | None = None
+    quoted: Text | None = None
+    """What of the issue or plan leaves it open."""
+
+
+AnswerSource = Literal["issue", "repository", "author"]
+"""Where a claimant found an answer: in the issue's text, in a file, or in a comment by whoever may decide it."""
 
 
 class Answer(Model):
     """An answer to a question, which is its parent."""
 
     plan_digest: Digest | None = None
+    source: AnswerSource | None = None
+    """None: the speaker's own word."""
+    quoted: Text | None = None
+    """The words that the answer rests on."""
+    author: Line = ""
+    """Who commented, if the answer is a comment."""
+    url: Annotated[str, Field(max_length=500)] | None = None
+    """The comment."""
+
+
+def plan_answered(parameters: Model) -> str | None:
+    """Return the digest of the plan that a word is about; None for a word about no plan, or one that does not say."""
+    return (
+        parameters.plan_digest if isinstance(parameters, PlanAnswer | ClarificationNeeded | Answer) else None
+    )
 
 
 Decision = Literal["no_objection", "open", "met", "lapsed", "noted", "not_followed", "answered", "reviewing"]

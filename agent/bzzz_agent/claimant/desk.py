@@ -17,6 +17,7 @@ from bzzz_agent.claimant import ending, planning, reporting
 from bzzz_agent.claimant.case import Case, StoppedError, Tools
 from bzzz_agent.claimant.chair import chair
 from bzzz_agent.claimant.leftovers import claimed_with, left_over
+from bzzz_agent.claimant.questions import Questions
 from bzzz_agent.claimant.table import Table
 from bzzz_agent.drain import Drain
 from bzzz_agent.execution import ExecutionError, Task
@@ -219,6 +220,7 @@ class Desk:
             table = Table(case)
             await nursery.start(table.listen)
             nursery.start_soon(table.repeat)
+            nursery.start_soon(Questions(case).answer)
             nursery.start_soon(self._keep, case)
             nursery.start_soon(self._leave_when_told, case)
             await self._reopen(case)

@@ -158,6 +158,15 @@ def _feedback(case: Case, objections: tuple[ObjectionState, ...], verdict_text: 
                     paths=parameters.paths,
                 )
             )
+    items += [
+        FeedbackItem(
+            node_id=given.parameters.author or given.node_id,
+            kind="answer",
+            text=f"{given.question.text[:1500]} — {given.text}",
+        )
+        for given in state.answers
+        if given.is_news
+    ]
     if verdict_text:
         items.append(FeedbackItem(node_id="human", kind="verdict", text=verdict_text, paths=()))
     return Feedback(items=tuple(items), previous=None if state.plan is None else state.plan.plan)

@@ -13,7 +13,7 @@ from bzzz_agent.inbox import Heard
 from hmmm.discussion import ENDED, Discussion, Phase, Spoken, step
 from hmmm.errors import NotAdmittedError, RemoteProtocolError
 from hmmm.messages import HIVE_TOPIC, Message, MetaMessage, TaskClaimed, issue_topic
-from hmmm.meta import NEVER_LOGGED, PlanAnswer, RoundStatus
+from hmmm.meta import NEVER_LOGGED, RoundStatus, plan_answered
 from hmmm.observer import speaker_of
 from hmmm.records import SafeguardBit
 
@@ -121,11 +121,7 @@ class Table:
         remaining = 0.0
         if state.plan is not None:
             remaining = max(0.0, (state.plan.deadline - self.case.tools.now()).total_seconds())
-        taken_in = tuple(
-            c.digest
-            for c in state.said()
-            if isinstance(c.parameters, PlanAnswer) and c.parameters.plan_digest == plan_digest
-        )
+        taken_in = tuple(c.digest for c in state.said() if plan_answered(c.parameters) == plan_digest)
         status = RoundStatus(
             plan_digest=plan_digest,
             round=state.round,

@@ -20,6 +20,7 @@ from bzzz_agent.execution.command import CommandModel, make_repository, run_comm
 from bzzz_agent.execution.errors import ExecutionError, LimitExceededError
 from bzzz_agent.execution.git import Remote
 from bzzz_agent.execution.limits import Meter, expect_success
+from bzzz_agent.execution.looking_up import FoundAnswer, look_up_answer
 from bzzz_agent.execution.patch import PatchRules
 from bzzz_agent.execution.planning import Planning, plan_object
 from bzzz_agent.execution.runner_client import Runner
@@ -74,6 +75,16 @@ class Execution:
             self._settings, clone, self._runner, self._rules, self._model, self._command_model
         )
         return await once_more(lambda: planning.plan(task, feedback, self._meter(task), on_progress))
+
+    async def look_up(self, task: Task, question: str) -> FoundAnswer | None:
+        """Return what issue or repository answer to a question; None where they do not, or no model can tell.
+
+        Raises ExecutionError.
+        """
+        if self._model is None or self._model.settings.small:
+            return None
+        clone = await self._clone_with(task)
+        return await look_up_answer(self._model, clone, task, question, self._meter(task))
 
     async def execute(self, task: Task, plan: Plan, on_progress: OnProgress | None = None) -> Executed:
         """Carry an agreed plan out and return the change, checked; the same plan is not carried out twice.

@@ -49,7 +49,8 @@ class FeedbackItem:
 
     node_id: str
     kind: str
-    """`objection`, `suggestion`, `verdict` (a human's), or the rule that objected, e.g. `footprint_overlap`."""
+    """`objection`, `suggestion`, `answer` (to a question), `verdict` (a human's), or the rule that objected, e.g.
+    `footprint_overlap`."""
     text: str
     paths: tuple[str, ...] = ()
 

@@ -28,6 +28,7 @@ from bzzz_agent.github.permissions import Permissions
 from bzzz_agent.github.poll import Poll, Poller
 from bzzz_agent.github.pulls import Opened, Pulls
 from bzzz_agent.github.refs import ClaimRefStore, Tip
+from bzzz_agent.github.replies import Replies, Reply
 from bzzz_agent.github.solutions import Solutions
 from bzzz_agent.github.visible import Visible
 from hmmm.claims import LEASE_S, MAX_FAILURES, BackOff, ClaimRecord, Opening
@@ -106,6 +107,7 @@ class GitHubRepository:
         self._visible = Visible(client, self.name)
         self._pulls = Pulls(client, self.name)
         self._solutions = Solutions(client, self.name, self._permissions)
+        self._replies = Replies(client, self.name, self._permissions)
 
     # Finding work
 
@@ -240,6 +242,10 @@ class GitHubRepository:
         with `text.harmless`.
         """
         return await self._visible.comment(number, identifier, text)
+
+    async def reply(self, issue: IssueFacts, question: Comment) -> Reply | None:
+        """Return the first answer of the issue's author, or of somebody who may write, to a comment of ours."""
+        return await self._replies.to(issue.number, question, issue.author)
 
     # Branches and pull requests
 

@@ -20,6 +20,7 @@ _REFERENCE: Final = re.compile(r"#(?=\d)|\bGH-(?=\d)", re.IGNORECASE)
 _CLOSING_LINK: Final = re.compile(
     r"\b(?:close[sd]?|fix(?:e[sd])?|resolve[sd]?)(?=\s*:?\s+https?://)", re.IGNORECASE
 )
+_MARKED: Final = re.compile(r"<!-- bzzz:[A-Za-z0-9._:/-]{1,120} -->\s*\Z")
 _MARKER_ID: Final = re.compile(r"[A-Za-z0-9._:/-]{1,120}")
 
 
@@ -39,6 +40,11 @@ def marker(identifier: str) -> str:
     if not _MARKER_ID.fullmatch(identifier) or "--" in identifier:
         raise ValueError(f"comment id {identifier!r}: expected 1 to 120 of A-Z a-z 0-9 . _ : / - and no --")
     return f"<!-- bzzz:{identifier} -->"
+
+
+def is_ours(body: str) -> bool:
+    """Whether a comment was written by an agent: it ends with a marker. A person may use the same account."""
+    return _MARKED.search(body) is not None
 
 
 def with_marker(text: str, identifier: str) -> str:

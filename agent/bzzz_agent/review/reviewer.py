@@ -22,16 +22,17 @@ from hmmm.errors import BzzzError
 from hmmm.identity import IssueIdentity
 from hmmm.messages import MetaMessage, Signed, TaskClaimed, issue_topic
 from hmmm.meta import (
+    ClarificationNeeded,
     Countersigned,
     DiscussionClosed,
     NoObjection,
     Objection,
-    PlanAnswer,
     PlanProposed,
     Reviewing,
     RoundClosed,
     RoundStatus,
     Suggestion,
+    plan_answered,
 )
 
 log = structlog.get_logger("bzzz.agent.review")
@@ -151,7 +152,7 @@ class Seat:
         for signed in self.reviewer.voice.journal.sent(self.issue):
             if isinstance(signed.message, MetaMessage):
                 parameters = signed.message.parameters
-                if isinstance(parameters, PlanAnswer) and parameters.plan_digest == plan_digest:
+                if plan_answered(parameters) == plan_digest:
                     said.append((signed, parameters))
         return said
 
@@ -208,15 +209,17 @@ class Seat:
             text = f"Rules found nothing against the plan; {judge.name} did not give a usable answer."
             return text, NoObjection(plan_digest=digest)
         reason = judgement.reason[:3000]
+        quoted = None if judgement.quoted is None else judgement.quoted[:1000]
         if judgement.verdict == "no_objection":
             text = f"Rules found nothing against the plan. {reason or f'{judge.name} has no objection.'}"
             return text[:4000], NoObjection(plan_digest=digest)
         if judgement.verdict == "objection":
             severity = judgement.severity if judge.decides else "advisory"
-            quoted = None if judgement.quoted is None else judgement.quoted[:3000]
             objection = Objection(plan_digest=digest, severity=severity, reason=reason, quoted=quoted)
             return f"{judge.name} objects: {reason}"[:4000], objection
-        return f"{judge.name} remarks: {reason}"[:4000], Suggestion(plan_digest=digest)
+        if judgement.verdict == "question":
+            return reason[:4000], ClarificationNeeded(plan_digest=digest, quoted=quoted)
+        return f"{judge.name} remarks: {reason}"[:4000], Suggestion(plan_digest=digest, quoted=quoted)
 
     def _basis(self, message: MetaMessage, outside: OutsideFacts) -> Review:
         hive, settings = self.reviewer.hive, self.reviewer.settings

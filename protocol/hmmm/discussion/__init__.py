@@ -19,10 +19,11 @@ from hmmm.discussion.decide import (
     decide,
 )
 from hmmm.discussion.events import Escalated, Event, Noted, Spoken, trigger_of
-from hmmm.discussion.rounds import account_for, may_close, settle_objections, silent_reviewers
+from hmmm.discussion.rounds import account_for, awaited, may_close, settle_objections, silent_reviewers
 from hmmm.discussion.state import (
     DELIBERATING,
     ENDED,
+    AnswerGiven,
     ClosedRound,
     Contribution,
     CurrentPlan,
@@ -49,6 +50,7 @@ __all__ = [
     "ENDED",
     "LEFT_OUT",
     "TRANSITIONS",
+    "AnswerGiven",
     "CloseRound",
     "ClosedRound",
     "Contribution",
@@ -77,6 +79,7 @@ __all__ = [
     "WindowSet",
     "account_for",
     "admit",
+    "awaited",
     "decide",
     "diagram",
     "faults_of",

@@ -6,9 +6,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 from hmmm.discussion.events import IllegalEventError, Spoken
-from hmmm.discussion.state import ClosedRound, Contribution, Discussion, ObjectionState
+from hmmm.discussion.state import AnswerGiven, ClosedRound, Contribution, Discussion, ObjectionState
 from hmmm.messages import MetaMessage
-from hmmm.meta import Answer, ClarificationNeeded, Countersigned, Objection, PlanAnswer, Reviewing
+from hmmm.meta import Answer, Countersigned, Objection, Reviewing, plan_answered
 
 LEFT_OUT = "left_out"
 """Rule of an objection that says that the account of a round lacks its author's message (§6.3)."""
@@ -22,7 +22,7 @@ def contribute(state: Discussion, moved: Discussion, event: Spoken, now: datetim
     message, parameters = event.message, event.message.parameters
     _check_plan_digest(state, message)
     if isinstance(parameters, Answer) and message.parent_id is not None:
-        moved = replace(moved, answered=moved.answered | {message.parent_id})
+        moved = _answer(state, moved, message, message.parent_id, parameters)
     if event.by == "claimant":
         return moved
     if any((c.node_id, c.msg_id) == (message.node_id, message.msg_id) for c in state.contributions):
@@ -76,11 +76,19 @@ def countersign(state: Discussion, message: MetaMessage) -> Discussion:
     )
 
 
-def _check_plan_digest(state: Discussion, message: MetaMessage) -> None:
-    parameters = message.parameters
-    digest = (
-        parameters.plan_digest if isinstance(parameters, PlanAnswer | ClarificationNeeded | Answer) else None
+def _answer(
+    state: Discussion, moved: Discussion, message: MetaMessage, parent_id: str, parameters: Answer
+) -> Discussion:
+    given = tuple(
+        AnswerGiven(question, message.node_id, message.content.text, parameters, state.round)
+        for question in state.contributions
+        if question.msg_id == parent_id and question.query_type == "clarification_needed"
     )
+    return replace(moved, answered=moved.answered | {parent_id}, answers=(*moved.answers, *given))
+
+
+def _check_plan_digest(state: Discussion, message: MetaMessage) -> None:
+    digest = plan_answered(message.parameters)
     current = None if state.plan is None else state.plan.digest
     if digest is None or digest == current:
         return

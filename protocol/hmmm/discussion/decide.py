@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from hmmm.discussion.rounds import account_for, may_close
+from hmmm.discussion.rounds import account_for, awaited, may_close
 from hmmm.discussion.state import DELIBERATING, ClosedRound, Discussion, ObjectionState, Phase
 from hmmm.limits import COUNTERSIGN_S
 from hmmm.meta import RoundClosed
+
+TICK = timedelta(milliseconds=1)
+"""The TTL is over when more than it has passed."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ def decide(state: Discussion, now: datetime) -> Decision:
     if state.ended:
         return Done()
     if state.phase in DELIBERATING and state.deliberated(now) > state.limits.ttl_s:
-        return Escalate(f"no agreement within {state.limits.ttl_s:.0f} s")
+        return Escalate(_out_of_time(state))
     match state.phase:
         case Phase.PLANNING:
             return Propose()
@@ -89,6 +92,13 @@ def decide(state: Discussion, now: datetime) -> Decision:
             return Report()
         case _:
             return _escalated(state)
+
+
+def _out_of_time(state: Discussion) -> str:
+    asked = awaited(state)
+    if asked:
+        return f"no answer within {state.limits.ttl_s:.0f} s to: {asked[0].text}"[:300]
+    return f"no agreement within {state.limits.ttl_s:.0f} s"
 
 
 def _listen(state: Discussion, now: datetime) -> Decision:
@@ -130,6 +140,9 @@ def _escalate_dispute(state: Discussion, closing: ClosedRound) -> Escalate:
 def _next_moment(state: Discussion, now: datetime) -> datetime | None:
     if state.plan is None:
         return None
+    if awaited(state):
+        left_s = max(state.limits.ttl_s - state.deliberated(now), 0.0)
+        return now + timedelta(seconds=left_s) + TICK
     return state.plan.window_end if now < state.plan.window_end else state.plan.deadline
 
 

@@ -12,7 +12,7 @@ from typing import Literal
 
 from hmmm.discussion.state import FINAL_ANSWERS, Contribution, Discussion, ObjectionState
 from hmmm.errors import LocalProtocolError
-from hmmm.meta import Answer, ClarificationNeeded, Decision, PlanAnswer, RoundClosed, Weighed
+from hmmm.meta import Decision, RoundClosed, Weighed, plan_answered
 
 Next = Literal["execute", "revise", "escalate"]
 
@@ -58,11 +58,7 @@ def _settle(objection: ObjectionState, state: Discussion, later: list[Contributi
 
 def _has_seen(contribution: Contribution, state: Discussion) -> bool:
     """Whether a word shows that its author has the present plan, by naming its digest."""
-    parameters = contribution.parameters
-    named = (
-        parameters.plan_digest if isinstance(parameters, PlanAnswer | ClarificationNeeded | Answer) else None
-    )
-    return state.plan is not None and named == state.plan.digest
+    return state.plan is not None and plan_answered(contribution.parameters) == state.plan.digest
 
 
 def account_for(state: Discussion) -> RoundClosed:
@@ -106,6 +102,11 @@ def _what_next(state: Discussion, blocking: list[ObjectionState]) -> tuple[Next,
         if state.round >= limits.rounds:
             return "escalate", f"{len(blocking)} blocking after {state.round} of {limits.rounds} rounds"
         return "revise", f"{len(blocking)} blocking"
+    if limits.await_answers and (news := state.news()):
+        told = f"{len(news)} answered that the plan was made without"
+        if state.round >= limits.rounds:
+            return "escalate", f"{told} after {state.round} of {limits.rounds} rounds"
+        return "revise", told
     reviewers = {c.node_id for c in state.said() if c.query_type in FINAL_ANSWERS}
     if len(reviewers) < limits.min_reviewers:
         return "escalate", f"expected at least {limits.min_reviewers} reviewers, {len(reviewers)} answered"
@@ -150,15 +151,23 @@ def _weigh_objection(objection: ObjectionState) -> Weighed:
     )
 
 
+def awaited(state: Discussion) -> tuple[Contribution, ...]:
+    """Return the questions that the present round waits for."""
+    if not state.limits.await_answers:
+        return ()
+    return tuple(c for c in state.unanswered_questions() if c.round == state.round)
+
+
 def may_close(state: Discussion, now: datetime) -> bool:
     """Return whether the present round may be closed now (§6.3).
 
     The window must be over; past it, only announced reviews that are still out are waited for, up to the extended
     deadline. Where the manifest allows it, a round closes early once at least one reviewer and all named ones
-    answered without objection or open question.
+    answered without objection or open question. Where answers are awaited, an open question keeps the round open for
+    as long as the discussion's TTL lasts.
     """
     plan = state.plan
-    if plan is None:
+    if plan is None or awaited(state):
         return False
     if now >= plan.deadline:
         return True

@@ -11,7 +11,7 @@ from typing import Literal
 from hmmm.base import Model
 from hmmm.identity import IssueIdentity
 from hmmm.limits import DiscussionLimits
-from hmmm.meta import ExecutionFinished, Outcome, Severity, Verdict, Weighed
+from hmmm.meta import Answer, ExecutionFinished, Outcome, Severity, Verdict, Weighed
 from hmmm.plan import Plan
 from hmmm.records import EvidenceSealed
 
@@ -94,6 +94,24 @@ class ObjectionState:
 
 
 @dataclass(frozen=True)
+class AnswerGiven:
+    """An answer to a question."""
+
+    question: Contribution
+    node_id: str
+    """Who said it in the discussion; whose answer it is, is in `parameters`."""
+    text: str
+    parameters: Answer
+    round: int
+    """The round in which it came."""
+
+    @property
+    def is_news(self) -> bool:
+        """Whether it says what neither issue nor repository says: the plan was made without it."""
+        return self.parameters.source not in {"issue", "repository"}
+
+
+@dataclass(frozen=True)
 class ClosedRound:
     """A round as the claimant accounted for it, and who countersigned."""
 
@@ -130,7 +148,9 @@ class Discussion:
     contributions: tuple[Contribution, ...] = ()
     objections: tuple[ObjectionState, ...] = ()
     answered: frozenset[str] = frozenset()
-    """msg_ids of questions that were answered."""
+    """msg_ids of messages that were answered."""
+    answers: tuple[AnswerGiven, ...] = ()
+    """Answers to questions that are in the discussion, in the order in which they came."""
     rounds: tuple[ClosedRound, ...] = ()
     verdict: Verdict | None = None
     """The human's answer to the last escalation; it holds until the next plan or escalation."""
@@ -190,3 +210,7 @@ class Discussion:
         """Return the questions that nobody has answered yet."""
         asked = (c for c in self.contributions if c.query_type == "clarification_needed")
         return tuple(c for c in asked if c.msg_id not in self.answered)
+
+    def news(self) -> tuple[AnswerGiven, ...]:
+        """Return the answers of the present round that its plan was made without."""
+        return tuple(a for a in self.answers if a.round == self.round and a.is_news)
