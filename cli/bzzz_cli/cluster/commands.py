@@ -17,7 +17,7 @@ NamespaceOption = Annotated[
 ContextOption = Annotated[
     str | None, typer.Option(help="Context of the kubeconfig. Default: the current one.")
 ]
-WaitOption = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until the operator has done it.")]
+WaitOption = Annotated[bool, typer.Option("--wait/--no-wait", help="Wait until it is carried out.")]
 TimeoutOption = Annotated[str, typer.Option(help="Longest wait.", metavar="DURATION")]
 
 
@@ -51,6 +51,53 @@ def register(app: typer.Typer, complain: Callable[[BaseException], int]) -> None
         On Kubernetes. The old log stays in the archive and stays valid evidence.
         """
         raise typer.Exit(_run("rotate", node, namespace, context, timeout if wait else "0s", complain))
+
+    @app.command()
+    def answer(  # pyright: ignore[reportUnusedFunction]
+        issue: Annotated[
+            str, typer.Argument(metavar="ISSUE", help="acme/widgets#7, #7, or a MetaDiscussion's name.")
+        ],
+        verdict: Annotated[
+            str,
+            typer.Argument(
+                metavar="VERDICT", help="proceed (execute the plan), revise (with --text), or abandon."
+            ),
+        ],
+        text: Annotated[str, typer.Option(help="What is to be revised, or why.")] = "",
+        by: Annotated[str, typer.Option(help="Who decides. Default: your login.")] = "",
+        namespace: NamespaceOption = None,
+        context: ContextOption = None,
+        wait: WaitOption = True,
+        timeout: TimeoutOption = "1m",
+    ) -> None:
+        """Decide what the agents could not: answer an escalation.
+
+        On Kubernetes. The hive signs the answer, the claimant obeys it, and the pull request shows it.
+        """
+        raise typer.Exit(
+            _answer((issue, verdict, text, by), namespace, context, timeout if wait else "0s", complain)
+        )
+
+
+def _answer(
+    typed: tuple[str, str, str, str],
+    namespace: str | None,
+    context: str | None,
+    timeout: str,
+    complain: Callable[[BaseException], int],
+) -> int:
+    from getpass import getuser
+
+    from bzzz_cli.cluster.answers import Answer, answer
+    from bzzz_cli.cluster.connection import connect
+
+    issue, verdict, text, by = typed
+    try:
+        given = Answer.of(issue, verdict, text, by or getuser())
+        answer(connect(context, namespace), given, _seconds(timeout), print)
+    except CommandError as error:
+        return complain(error)
+    return 0
 
 
 def _run(

@@ -75,6 +75,49 @@ class Cluster:
                 _request_timeout=TIMEOUT_S,
             )
 
+    def discussions(self) -> list[Json]:
+        """Return the namespace's MetaDiscussions, at most 500."""
+        with refusals(f"MetaDiscussions of {self.namespace}", "list metadiscussions"):
+            objects = client.CustomObjectsApi(self.api)
+            found = cast(
+                "Json",
+                objects.list_namespaced_custom_object(
+                    GROUP, VERSION, self.namespace, "metadiscussions", limit=500, _request_timeout=TIMEOUT_S
+                ),
+            )
+        return list(found["items"])
+
+    def discussion(self, name: str) -> Json:
+        """Return a MetaDiscussion. Raises NotFoundError."""
+        with refusals(f"MetaDiscussion {self.namespace}/{name}", "get metadiscussions"):
+            objects = client.CustomObjectsApi(self.api)
+            return cast(
+                "Json",
+                objects.get_namespaced_custom_object(
+                    GROUP, VERSION, self.namespace, "metadiscussions", name, _request_timeout=TIMEOUT_S
+                ),
+            )
+
+    def resolve(self, discussion: Json, resolution: Json) -> Json:
+        """Put a verdict into a MetaDiscussion's spec, if it is still the one that was read; return it as it is then."""
+        name = str(discussion["metadata"]["name"])
+        body = {"metadata": {"uid": discussion["metadata"]["uid"]}, "spec": {"resolution": resolution}}
+        with refusals(f"MetaDiscussion {self.namespace}/{name}", "patch metadiscussions"):
+            objects = client.CustomObjectsApi(self.api)
+            return cast(
+                "Json",
+                objects.patch_namespaced_custom_object(
+                    GROUP,
+                    VERSION,
+                    self.namespace,
+                    "metadiscussions",
+                    name,
+                    body,
+                    field_manager=FIELD_MANAGER,
+                    _request_timeout=TIMEOUT_S,
+                ),
+            )
+
     def config_maps(self, labels: str) -> list[tuple[str, dict[str, str]]]:
         """Return name and data of the ConfigMaps with these labels."""
         with refusals(f"ConfigMaps of {self.namespace}", "list configmaps"):
