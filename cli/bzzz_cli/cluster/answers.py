@@ -57,18 +57,18 @@ def answer(cluster: Cluster, given: Answer, wait_s: float, say: Callable[[str], 
     """
     found = _find(cluster, given.issue)
     name, shown = str(found["metadata"]["name"]), _shown(found)
-    status = cast("Json", found.get("status") or {})
+    status = _part(found, "status")
     if status.get("phase") != ESCALATED:
         phase = status.get("phase") or "not discussed yet"
         raise CommandError(
             f"{shown}: expected it to wait for a human, it is {phase}; see: kubectl get metadiscussions -n "
             f"{cluster.namespace}"
         )
-    if cast("Json", found["spec"]).get("resolution") == given.resolution:
+    if _part(found, "spec").get("resolution") == given.resolution:
         raise CommandError(
             f"{shown}: this very answer is there already{_trouble(found)}; to answer again, use other words"
         )
-    say(f"{shown}: {excerpt(str(status.get('reason') or status.get('escalation', {}).get('reason') or ''))}")
+    say(f"{shown}: {excerpt(str(_part(status, 'escalation').get('reason') or status.get('reason') or ''))}")
     written = cluster.resolve(found, given.resolution)
     if wait_s <= 0:
         say(f"{shown}: {given.verdict} is written down; the operator signs it and the claimant obeys")
@@ -82,7 +82,7 @@ def _wait(
     end, signed = time.monotonic() + wait_s, False
     while True:
         found = cluster.discussion(name)
-        shown, phase = _shown(found), str((found.get("status") or {}).get("phase"))
+        shown, phase = _shown(found), str(_part(found, "status").get("phase"))
         decided = _condition(found, generation)
         if decided is not None and decided["status"] != "True":
             raise CommandError(
@@ -113,27 +113,27 @@ def _find(cluster: Cluster, wanted: str) -> Json:
         found = [one for one in every if _is_about(one, match["repository"], int(match["number"]))]
     if len(found) == 1:
         return found[0]
-    asked = [_shown(one) for one in (found or every) if (one.get("status") or {}).get("phase") == ESCALATED]
+    asked = [_shown(one) for one in (found or every) if _part(one, "status").get("phase") == ESCALATED]
     there = f"waiting for a human: {', '.join(asked[:20])}" if asked else "none waits for a human"
     count = "several are meant; name the repository" if found else "there is no such discussion"
     raise CommandError(f"{excerpt(wanted)}: {count} in namespace {cluster.namespace} ({there})")
 
 
 def _is_about(one: Json, repository: str | None, number: int) -> bool:
-    issue = cast("Json", one["spec"]).get("issue") or {}
+    issue = _part(one, "spec", "issue")
     same = repository is None or str(issue.get("repository")).lower() == repository.lower()
     return same and issue.get("number") == number
 
 
 def _shown(one: Json) -> str:
-    issue = cast("Json", one["spec"]).get("issue") or {}
+    issue = _part(one, "spec", "issue")
     number = issue.get("number")
     return f"{issue.get('repository')}#{number}" if number is not None else str(one["metadata"]["name"])
 
 
 def _condition(one: Json, generation: int = 0) -> Json | None:
     """Return what the operator says of a resolution, if it says it of this generation or a later one."""
-    conditions = cast("list[Json]", (one.get("status") or {}).get("conditions") or [])
+    conditions = cast("list[Json]", _part(one, "status").get("conditions") or [])
     return next(
         (c for c in conditions if c["type"] == ACCEPTED and c.get("observedGeneration", 0) >= generation),
         None,
@@ -143,3 +143,10 @@ def _condition(one: Json, generation: int = 0) -> Json | None:
 def _trouble(one: Json) -> str:
     decided = _condition(one)
     return f" ({excerpt(str(decided['message']))})" if decided is not None else ""
+
+
+def _part(one: Json, *path: str) -> Json:
+    """Return an object within an object; empty where there is none."""
+    for key in path:
+        one = cast("Json", one.get(key) or {})
+    return one
