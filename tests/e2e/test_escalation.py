@@ -39,6 +39,30 @@ def test_an_objection_that_no_plan_can_meet_escalates_and_parks_the_issue(
     assert hive.interrupt() in {0, 130}
 
 
+def test_a_planner_that_leads_back_to_what_was_objected_to_leaves_it_to_a_human_at_once(
+    hive_of: Callable[..., Hive],
+) -> None:
+    stubborn = agent(
+        "edit",
+        capabilities={"tools": ["edit"]},
+        reviewers=1,
+        execution={"plan": "command", "planCommand": ["python3", "plan.py"]},
+    )
+    peer = agent("peer", capabilities={"tools": ["none"]})
+    vague = issue("Mend a", "test_a fails", "touch: src/a.py", labels=("bzzz", "tool:edit"))
+    hive = hive_of([stubborn, peer], [vague])
+    hive.files["plan.py"] = (
+        'print(\'{"summary": "as ever", "footprint": ["src/a.py"], "tests": ["check.py"]}\')\n'
+    )
+    hive.start(once=False)
+    escalated = hive.wait_phase(1, "Escalated", within=120)
+    assert escalated["round"] == 1, "no rounds are spent on saying the same again"
+    assert "no plan meets the objections" in escalated["reason"]
+    assert "that of round 1" in escalated["reason"]
+    assert escalated["objections"][0]["rule"] == "failing_test_not_named"
+    assert hive.interrupt() in {0, 130}
+
+
 def test_after_three_failures_an_issue_is_left_to_a_human(hive_of: Callable[..., Hive]) -> None:
     hive = hive_of(
         [agent("edit", replicas=2, reviewers=1)], [issue("Cannot be done", "fail: the attic is locked")]

@@ -106,6 +106,20 @@ def test_a_suggestion_instead_of_an_objection_meets_it() -> None:
     assert status_of(claimant) == "met"
 
 
+@pytest.mark.parametrize(
+    ("objects", "reason"), [(False, "not taken up: "), (True, "the next plan is made with it")]
+)
+def test_the_account_says_what_became_of_a_suggestion(objects: bool, reason: str) -> None:
+    claimant, first, second = debate()
+    claimant.hear(first, Suggestion(plan_digest=claimant.plan_digest), "shorter")
+    if objects:
+        claimant.objection(second)
+    claimant.pass_time(30)
+    (weighed,) = [w for w in account_for(claimant.state).weighed if w.query_type == "suggestion"]
+    assert weighed.decision == "noted"
+    assert weighed.reason.startswith(reason)
+
+
 def test_an_unanswered_question_is_no_acceptance() -> None:
     claimant, first, _ = second_round()
     claimant.hear(first, ClarificationNeeded(plan_digest=claimant.plan_digest), "and y?")

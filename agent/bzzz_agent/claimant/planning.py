@@ -5,13 +5,13 @@ from __future__ import annotations
 import structlog
 
 from bzzz_agent.claimant.case import Case, StoppedError
-from bzzz_agent.execution import Feedback, FeedbackItem
+from bzzz_agent.execution import Feedback, FeedbackItem, PlanFailedError
 from bzzz_agent.hive import LivePlan
 from bzzz_agent.ids import new_id
 from bzzz_agent.review.paths import touches
 from bzzz_agent.review.rules import SOLVED
 from hmmm.discussion import ObjectionState
-from hmmm.messages import PlanFootprint, TaskClaimed, issue_topic
+from hmmm.messages import MetaMessage, PlanFootprint, TaskClaimed, issue_topic
 from hmmm.meta import MetObjection, Objection, PlanProposed, PlanRevised, Suggestion
 from hmmm.plan import Plan
 from hmmm.ranking import choose_reviewers
@@ -43,6 +43,8 @@ async def revise(case: Case, objections: tuple[ObjectionState, ...], verdict_tex
     await _check_solved(case, objections)
     feedback = _feedback(case, objections, verdict_text)
     plan = await case.tools.execution.plan(case.task, feedback)
+    if objections:
+        _check_new(case, plan)
     meets = tuple(MetObjection(msg_id=o.msg_id, how=_how(plan, o, state.plan.plan)) for o in objections)
     parameters = PlanRevised(
         plan=plan,
@@ -125,6 +127,25 @@ def _check_overlap(case: Case, plan: Plan) -> None:
                 f"waits for {other.issue}: {other.node_id} is changing the same files",
                 failed=False,
             )
+
+
+def _check_new(case: Case, plan: Plan) -> None:
+    """Refuse a plan that was objected to before: objections that lead back to it contradict each other.
+
+    Raises PlanFailedError; a human decides then, before the rounds are used up.
+    """
+    for signed in case.tools.journal.sent(case.issue):
+        message = signed.message
+        earlier = message.parameters if isinstance(message, MetaMessage) else None
+        if isinstance(earlier, PlanProposed) and _substance(earlier.plan) == _substance(plan):
+            raise PlanFailedError(
+                "contradiction", f"the next one would be that of round {earlier.round}, which was objected to"
+            )
+
+
+def _substance(plan: Plan) -> tuple[object, ...]:
+    """Return what a plan would do, whatever words it is put in."""
+    return (frozenset(plan.footprint), plan.steps, plan.tests, plan.failing_test, frozenset(plan.requires))
 
 
 async def _check_solved(case: Case, objections: tuple[ObjectionState, ...]) -> None:

@@ -15,6 +15,7 @@ from hmmm.errors import LocalProtocolError
 from hmmm.meta import Decision, RoundClosed, Weighed, plan_answered
 
 Next = Literal["execute", "revise", "escalate"]
+NOT_TAKEN_UP = "not taken up: nothing blocks the plan as it is; shown to whoever reviews the pull request"
 
 
 def settle_objections(state: Discussion) -> tuple[ObjectionState, ...]:
@@ -70,9 +71,9 @@ def account_for(state: Discussion) -> RoundClosed:
         raise LocalProtocolError(f"{state.issue}: no plan to account for in {state.phase}")
     settled = {o.digest: o for o in settle_objections(state)}
     blocking = [o for o in settled.values() if o.blocks]
-    weighed = [_weigh(c, settled.get(c.digest), state) for c in state.said()]
-    weighed += [_weigh_objection(settled[o.digest]) for o in carried(state)]
     following, reason = _what_next(state, blocking)
+    weighed = [_weigh(c, settled.get(c.digest), state, following) for c in state.said()]
+    weighed += [_weigh_objection(settled[o.digest]) for o in carried(state)]
     return RoundClosed(
         plan_digest=state.plan.digest,
         round=state.round,
@@ -117,7 +118,9 @@ def _what_next(state: Discussion, blocking: list[ObjectionState]) -> tuple[Next,
     return "execute", "unreviewed: nobody answered" if not reviewers else ""
 
 
-def _weigh(contribution: Contribution, objection: ObjectionState | None, state: Discussion) -> Weighed:
+def _weigh(
+    contribution: Contribution, objection: ObjectionState | None, state: Discussion, following: Next
+) -> Weighed:
     if objection is not None:
         return _weigh_objection(objection)
     decision: Decision = "noted"
@@ -126,6 +129,8 @@ def _weigh(contribution: Contribution, objection: ObjectionState | None, state: 
         decision = "no_objection"
     elif contribution.query_type == "reviewing":
         decision = "reviewing"
+    elif contribution.query_type == "suggestion":
+        reason = "the next plan is made with it" if following == "revise" else NOT_TAKEN_UP
     elif contribution.query_type == "clarification_needed":
         decision = "answered" if contribution.msg_id in state.answered else "open"
         reason = "" if decision == "answered" else "nobody answered it within the window"
