@@ -1,4 +1,5 @@
-"""The scribe's HTTP side: state, live events, transcripts and bundles. Reading only; nothing here changes anything.
+"""The scribe's HTTP side: state, live events, transcripts and bundles. All of it reads, but for verdicts that the
+hive key signed: they are relayed as they are.
 
 Every answer says that nothing may be loaded from elsewhere and that no address is handed on: a transcript's address
 is the only secret that opens it.
@@ -24,16 +25,18 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from bzzz_scribe.bundles import BundleMaker, SignedStatement, statement_of
-from bzzz_scribe.errors import ArchiveRefusedError, NotReadyError, StoreError
+from bzzz_scribe.errors import ArchiveRefusedError, NotAskedError, NotReadyError, StoreError
 from bzzz_scribe.keeper import Keeper
 from bzzz_scribe.logbook import Seal
 from bzzz_scribe.metrics import ScribeMetrics
+from bzzz_scribe.offered import OfferedVerdicts
 from bzzz_scribe.pages import STYLE, message_page, transcript_document, transcript_page
 from bzzz_scribe.readiness import Readiness
 from bzzz_scribe.store import Document
 from hmmm.discussion import Discussion
-from hmmm.errors import RemoteProtocolError
+from hmmm.errors import RemoteProtocolError, SignatureError
 from hmmm.observer import Entry
+from hmmm.verdict import MAX_VERDICT_BYTES
 
 TOKEN: Final = re.compile(r"[0-9a-f]{32,64}")
 LOG_KEY: Final = re.compile(r"[0-9a-f]{64}")
@@ -64,6 +67,8 @@ class Api:
     bundles: BundleMaker
     metrics: ScribeMetrics
     readiness: Readiness
+    offered: OfferedVerdicts | None = None
+    """Where verdicts are brought, for a scribe without a cluster, whose operator would bring them otherwise."""
 
     def application(self) -> Starlette:
         """Return the ASGI application."""
@@ -80,9 +85,11 @@ class Api:
             self._route(f"{transcript}/transcript.json", "transcript_json", self._document),
             self._route(f"{transcript}/bundle.json", "bundle", self._bundle),
         ]
+        if self.offered is not None:
+            routes.append(self._route("/api/verdicts", "verdicts", self._verdict, "POST"))
         return Starlette(routes=routes, exception_handlers={HTTPException: _refuse, Exception: _fail})
 
-    def _route(self, path: str, name: str, handle: Handler) -> Route:
+    def _route(self, path: str, name: str, handle: Handler, method: str = "GET") -> Route:
         async def endpoint(request: Request) -> Response:
             try:
                 response = await handle(request)
@@ -92,7 +99,7 @@ class Api:
             self.metrics.requests.labels(name, str(response.status_code)).inc()
             return response
 
-        return Route(path, endpoint, methods=["GET"], name=name)
+        return Route(path, endpoint, methods=[method], name=name)
 
     async def _healthz(self, _: Request) -> Response:
         return JSONResponse({"ok": True})
@@ -112,6 +119,25 @@ class Api:
 
     async def _export(self, _: Request) -> Response:
         return Response(self.keeper.export_state(), media_type="application/json")
+
+    async def _verdict(self, request: Request) -> Response:
+        """Take in a human's verdict; its signature by the hive key says who may bring one."""
+        assert self.offered is not None
+        body = bytearray()
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MAX_VERDICT_BYTES:
+                raise HTTPException(413, f"expected at most {MAX_VERDICT_BYTES} bytes")
+        try:
+            verdict = self.offered.offer(bytes(body))
+        except SignatureError as error:
+            log.warning("a verdict that the hive key did not sign", error=str(error))
+            raise HTTPException(401, str(error)) from error
+        except RemoteProtocolError as error:
+            raise HTTPException(400, str(error)) from error
+        except NotAskedError as error:
+            raise HTTPException(409, str(error)) from error
+        return JSONResponse({"verdictId": verdict.verdict_id}, 202)
 
     async def _events(self, _: Request) -> Response:
         if self.keeper.changes.full:

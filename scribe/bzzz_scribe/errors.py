@@ -35,3 +35,7 @@ class NotReadyError(ScribeError):
     def __init__(self, message: str, retry_after_s: int = 2) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
+
+
+class NotAskedError(ScribeError):
+    """Nobody waits for what was brought."""

@@ -179,6 +179,14 @@ class Keeper:
         """Return the numbers of the issues under discussion now."""
         return frozenset(key.number for key in self._live)
 
+    def discussion(self, issue: IssueIdentity) -> Document | None:
+        """Return the view of a claim's discussion that goes on, else of one that is over, None if there is none."""
+        claims = self._claims.get((issue.repository, issue.number), ())
+        views = [
+            self._views[key] for key in sorted(claims) if key.epoch == issue.epoch and key in self._views
+        ]
+        return next((view for view in views if view["live"]), views[0] if views else None)
+
     def seal(self, log_key: str, token: str) -> Seal | None:
         """Return the seal that a transcript's link names, if there is one and its repository is the hive's."""
         book = self._books.get(log_key)

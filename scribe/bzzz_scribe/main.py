@@ -7,6 +7,7 @@ import json
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -17,13 +18,14 @@ from bzzz_mesh import Directory, Mesh, MeshSettings, join, read_members
 from bzzz_scribe.api import Api
 from bzzz_scribe.archive import ArchiveClient
 from bzzz_scribe.bundles import BundleMaker
+from bzzz_scribe.carrier import Carrier, Speaker
 from bzzz_scribe.errors import SettingsError, StoreError
 from bzzz_scribe.follow import Follower
 from bzzz_scribe.keeper import Keeper
 from bzzz_scribe.kubernetes.parts import cluster_of
-from bzzz_scribe.kubernetes.relay import Speaker
 from bzzz_scribe.logs import set_up_logs
 from bzzz_scribe.metrics import ScribeMetrics
+from bzzz_scribe.offered import OfferedVerdicts
 from bzzz_scribe.owners import Owners
 from bzzz_scribe.readiness import Readiness
 from bzzz_scribe.server import HttpServer
@@ -90,7 +92,8 @@ async def run(settings: ScribeSettings) -> None:
     readiness = Readiness(
         keeper.caught_up.is_set, None if cluster is None else lambda: cluster.outlet.reached
     )
-    api = Api(keeper, bundles, metrics, readiness)
+    offered = OfferedVerdicts(keeper, hive_key) if cluster is None else None
+    api = Api(keeper, bundles, metrics, readiness, offered)
     server = HttpServer(api.application(), settings.http.host, settings.http.port)
     try:
         await keeper.restore()
@@ -107,8 +110,10 @@ async def run(settings: ScribeSettings) -> None:
             key = SigningKey.mesh(seed)
             watcher = Watcher(mesh, directory, roster, key, keeper, metrics, _now)
             tasks: list[Task] = [keeper.outbox.run, Follower(archive, keeper).run, watcher.run]
+            speaker = Speaker(settings.node_id, key, hive_key)
+            if offered is not None:
+                tasks.append(partial(offered.run, Carrier(mesh, speaker, metrics, _now)))
             if cluster is not None:
-                speaker = Speaker(settings.node_id, key, hive_key)
                 tasks += cluster.tasks(mesh, directory, owners.set_members, speaker, keeper.caught_up)
             await _serve(settings, keeper, tasks, server, mesh)
     finally:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
 
 import httpx
 import pytest
 
-from tests.e2e.hive import Hive, agent, issue
+from tests.e2e.hive import BZZZ, Hive, agent, issue, number_of
 from tests.support.processes import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
@@ -37,6 +38,44 @@ def test_an_objection_that_no_plan_can_meet_escalates_and_parks_the_issue(
     assert "needs a human's decision" in comments[0]
     assert "protected paths: src/a.py" in comments[0].replace("\\", "")
     assert hive.interrupt() in {0, 130}
+
+
+def answer(hive: Hive, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Answer an escalation as a person does."""
+    argv = [*BZZZ, "answer", *arguments, "--state", str(hive.state)]
+    return subprocess.run(argv, capture_output=True, text=True, check=False, timeout=90)
+
+
+def test_a_plan_that_a_human_must_approve_is_executed_once_it_is(hive_of: Callable[..., Hive]) -> None:
+    editor = agent(
+        "edit", capabilities={"tools": ["edit"]}, reviewers=1, discussion={"requireHuman": "always"}
+    )
+    hive = hive_of([editor], [issue("Mend a", "touch: src/a.py", labels=("bzzz", "tool:edit"))])
+    hive.start()
+    waits = hive.wait_phase(1, "Escalated", within=120)
+    assert "approval of every plan" in waits["reason"]
+    assert waits["pullRequest"] is None
+    done = answer(hive, "acme/attic#1", "proceed", "--text", "looks good", "--by", "ana")
+    assert done.returncode == 0, done.stderr
+    assert "acme/attic#1: the claimant obeys" in done.stdout
+    ended = hive.check_all(hive.wait(240))[1]
+    body = hive.pull_requests()[number_of(ended)]["body"]
+    assert "proceed" in body
+    assert "ana" in body
+
+
+def test_a_human_who_abandons_has_the_issue_given_back(hive_of: Callable[..., Hive]) -> None:
+    editor = agent(
+        "edit", capabilities={"tools": ["edit"]}, reviewers=1, discussion={"requireHuman": "always"}
+    )
+    hive = hive_of([editor], [issue("Mend a", "touch: src/a.py", labels=("bzzz", "tool:edit"))])
+    hive.start()
+    hive.wait_phase(1, "Escalated", within=120)
+    assert "there is no such discussion" in answer(hive, "#2", "proceed").stderr
+    assert answer(hive, "#1", "abandon", "--text", "not now", "--by", "ana").returncode == 0
+    ended = hive.check_all(hive.wait(240))[1]
+    assert ended["outcome"] == "abandoned"
+    assert hive.pull_requests() == {}
 
 
 def test_a_planner_that_leads_back_to_what_was_objected_to_leaves_it_to_a_human_at_once(

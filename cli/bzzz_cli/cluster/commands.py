@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -65,6 +66,12 @@ def register(app: typer.Typer, complain: Callable[[BaseException], int]) -> None
         ],
         text: Annotated[str, typer.Option(help="What is to be revised, or why.")] = "",
         by: Annotated[str, typer.Option(help="Who decides. Default: your login.")] = "",
+        state: Annotated[
+            Path | None,
+            typer.Option(
+                help="Folder of a hive that `bzzz local` runs, as it prints it. Default: a cluster."
+            ),
+        ] = None,
         namespace: NamespaceOption = None,
         context: ContextOption = None,
         wait: WaitOption = True,
@@ -72,15 +79,15 @@ def register(app: typer.Typer, complain: Callable[[BaseException], int]) -> None
     ) -> None:
         """Decide what the agents could not: answer an escalation.
 
-        On Kubernetes. The hive signs the answer, the claimant obeys it, and the pull request shows it.
+        The hive signs the answer, the claimant obeys it, and the pull request shows it.
         """
-        raise typer.Exit(
-            _answer((issue, verdict, text, by), namespace, context, timeout if wait else "0s", complain)
-        )
+        typed = (issue, verdict, text, by)
+        raise typer.Exit(_answer(typed, state, namespace, context, timeout if wait else "0s", complain))
 
 
 def _answer(
     typed: tuple[str, str, str, str],
+    state: Path | None,
     namespace: str | None,
     context: str | None,
     timeout: str,
@@ -88,13 +95,22 @@ def _answer(
 ) -> int:
     from getpass import getuser
 
-    from bzzz_cli.cluster.answers import Answer, answer
-    from bzzz_cli.cluster.connection import connect
+    from bzzz_cli.answering import Answer
 
     issue, verdict, text, by = typed
     try:
-        given = Answer.of(issue, verdict, text, by or getuser())
-        answer(connect(context, namespace), given, _seconds(timeout), print)
+        given, wait_s = Answer.of(issue, verdict, text, by or getuser()), _seconds(timeout)
+        if state is None:
+            from bzzz_cli.cluster.answers import answer
+            from bzzz_cli.cluster.connection import connect
+
+            answer(connect(context, namespace), given, wait_s, print)
+        elif namespace is not None or context is not None:
+            raise UsageError("expected either --state, or a cluster's --namespace and --context")
+        else:
+            from bzzz_cli.local import answers
+
+            answers.answer(answers.LocalHive(state), given, wait_s, print)
     except CommandError as error:
         return complain(error)
     return 0

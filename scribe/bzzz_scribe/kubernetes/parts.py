@@ -10,10 +10,11 @@ from functools import partial
 import trio
 
 from bzzz_mesh import Directory, Members, Mesh
+from bzzz_scribe.carrier import Carrier, Speaker
 from bzzz_scribe.kubernetes.client import ApiClient, Cluster
 from bzzz_scribe.kubernetes.members import MembersMap
 from bzzz_scribe.kubernetes.outlet import KubernetesOutlet
-from bzzz_scribe.kubernetes.relay import Speaker, VerdictRelay
+from bzzz_scribe.kubernetes.relay import VerdictRelay
 from bzzz_scribe.metrics import ScribeMetrics
 from bzzz_scribe.settings import KubernetesStoreSettings, ScribeSettings
 
@@ -39,7 +40,8 @@ class ClusterParts:
         """Return what is to run while the mesh is joined."""
         members = MembersMap(self.api, self.members_map, speaker.node_id, mesh, directory, on_members)
         outlet = self.outlet
-        relay = VerdictRelay(mesh, speaker, outlet.resources, outlet.discussions, self.metrics, self.now)
+        carrier = Carrier(mesh, speaker, self.metrics, self.now)
+        relay = VerdictRelay(carrier, speaker.hive_key, outlet.resources, outlet.discussions)
         return [partial(outlet.run, caught_up), members.run, relay.run]
 
     async def aclose(self) -> None:
