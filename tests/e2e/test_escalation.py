@@ -8,7 +8,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from tests.e2e.hive import BZZZ, Hive, agent, issue, number_of
+from tests.e2e.hive import BZZZ, Hive, agent, issue
 from tests.support.processes import eventually
 
 pytestmark = [pytest.mark.e2e, pytest.mark.timeout(600)]
@@ -51,17 +51,21 @@ def test_a_plan_that_a_human_must_approve_is_executed_once_it_is(hive_of: Callab
         "edit", capabilities={"tools": ["edit"]}, reviewers=1, discussion={"requireHuman": "always"}
     )
     hive = hive_of([editor], [issue("Mend a", "touch: src/a.py", labels=("bzzz", "tool:edit"))])
-    hive.start()
+    hive.start(once=False)
     waits = hive.wait_phase(1, "Escalated", within=120)
     assert "approval of every plan" in waits["reason"]
     assert waits["pullRequest"] is None
     done = answer(hive, "acme/attic#1", "proceed", "--text", "looks good", "--by", "ana")
     assert done.returncode == 0, done.stderr
     assert "acme/attic#1: the claimant obeys" in done.stdout
-    ended = hive.check_all(hive.wait(240))[1]
-    body = hive.pull_requests()[number_of(ended)]["body"]
+    closed = hive.wait_phase(1, "Closed", within=120)
+    assert closed["verdict"] == "proceed"
+    number = closed["pullRequest"].rsplit("/", 1)[1]
+    url = f"http://127.0.0.1:{hive.config('github')['port']}/repos/acme/attic/pulls/{number}"
+    body = httpx.get(url).json()["body"]
     assert "proceed" in body
-    assert "ana" in body
+    assert "looks good" in body
+    assert hive.interrupt() in {0, 130}
 
 
 def test_a_human_who_abandons_has_the_issue_given_back(hive_of: Callable[..., Hive]) -> None:
@@ -69,13 +73,15 @@ def test_a_human_who_abandons_has_the_issue_given_back(hive_of: Callable[..., Hi
         "edit", capabilities={"tools": ["edit"]}, reviewers=1, discussion={"requireHuman": "always"}
     )
     hive = hive_of([editor], [issue("Mend a", "touch: src/a.py", labels=("bzzz", "tool:edit"))])
-    hive.start()
+    hive.start(once=False)
     hive.wait_phase(1, "Escalated", within=120)
     assert "there is no such discussion" in answer(hive, "#2", "proceed").stderr
     assert answer(hive, "#1", "abandon", "--text", "not now", "--by", "ana").returncode == 0
-    ended = hive.check_all(hive.wait(240))[1]
-    assert ended["outcome"] == "abandoned"
-    assert hive.pull_requests() == {}
+    ended = hive.wait_phase(1, "Abandoned", within=60)
+    assert ended["verdict"] == "abandon"
+    assert ended["pullRequest"] is None
+    assert "expected it to wait for a human, it is Abandoned" in answer(hive, "#1", "proceed").stderr
+    assert hive.interrupt() in {0, 130}
 
 
 def test_a_planner_that_leads_back_to_what_was_objected_to_leaves_it_to_a_human_at_once(
