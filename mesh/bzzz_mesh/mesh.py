@@ -254,16 +254,17 @@ class Mesh:
             self._pubsub.seen_messages.stop()
 
     async def _shut_down(self) -> None:
-        """Let queued messages go out, say goodbye to all peers at the same time, then close their sockets."""
+        """Let queued messages reach the peers, say goodbye to all at the same time, then close their sockets."""
         self._closed = True
         self._subscriptions.close()
         with trio.move_on_after(self._settings.timeouts.drain_s, shield=True):
-            await self._wait_queued(0, self._settings.timeouts.drain_s / 2)
+            await self._pubsub.finish()
+        with trio.move_on_after(self._settings.timeouts.goodbye_s, shield=True):
             # the library closes one connection after the other, 0.2 s each
             async with trio.open_nursery() as nursery:
                 for connection in self._swarm.get_connections():
                     nursery.start_soon(connection.close)
-        with trio.move_on_after(self._settings.timeouts.drain_s, shield=True):
+        with trio.move_on_after(self._settings.timeouts.goodbye_s, shield=True):
             for connection in self._swarm.get_connections():
                 await abort(connection)
         await self._background.end()

@@ -12,11 +12,13 @@ On py-libp2p's `Pubsub`, replaced where it loses messages or trusts its peers (d
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from typing import Protocol
 
 import trio
 from google.protobuf.message import DecodeError
 from libp2p.abc import IHost, INetStream
+from libp2p.network.stream.exceptions import StreamError
 from libp2p.peer.id import ID
 from libp2p.pubsub.pb import rpc_pb2
 from libp2p.pubsub.pubsub import Pubsub
@@ -36,6 +38,7 @@ from hmmm.errors import MalformedError, RemoteProtocolError, excerpt
 
 MAX_MESSAGES_PER_RPC = 1024
 BATCH_BYTES = 32 * 1024
+DISCARDED_BYTES = 1024
 REOPEN_FIRST_S = 0.25
 REOPEN_MAX_S = 3.0
 
@@ -82,6 +85,7 @@ class MembersPubsub(Pubsub):
         self._rates = TokenBuckets(limits.author_messages_per_s, limits.author_burst)
         self._held: set[bytes] = set()
         self._opening: set[ID] = set()
+        self._finishing = False
         self._background = background
 
     def start(self) -> None:
@@ -105,7 +109,7 @@ class MembersPubsub(Pubsub):
         """Called by the library for every connection: too early, the peer has shown no card yet."""
 
     def _open_to(self, peer: ID) -> None:
-        if peer not in self._opening and peer not in self.peers:
+        if peer not in self._opening and peer not in self.peers and not self._finishing:
             self._opening.add(peer)
             self._background.start(self._open_until_done, peer)
 
@@ -132,7 +136,7 @@ class MembersPubsub(Pubsub):
 
     async def _open(self, peer: ID) -> None:
         stream = await self.host.new_stream(peer, list(self.protocols))
-        if not self._membership.is_admitted(peer):
+        if self._finishing or not self._membership.is_admitted(peer):
             await stream.reset()
             return
         self._gossip.add_peer(peer, stream.get_protocol())
@@ -156,6 +160,8 @@ class MembersPubsub(Pubsub):
                 while len(queue) > 0 and len(frames) < BATCH_BYTES and (rpc := await queue.pop()) is not None:
                     frames += encode_varint_prefixed(rpc.SerializeToString())
                 await stream.write(bytes(frames))
+            if self._finishing:
+                await _end_once_read(stream)
         except Exception as error:  # the stream broke, for whatever reason
             if self._membership.is_admitted(peer) and self._peer_is_connected(peer):
                 self._metrics.drop("gossip_stream", str(peer), repr(error))
@@ -189,6 +195,18 @@ class MembersPubsub(Pubsub):
             if hello.subscriptions:
                 for queue in self.peer_queues.values():
                     queue.push(hello)
+
+    async def finish(self) -> None:
+        """Send what is queued and wait until all peers have read it. Nothing can be published any more.
+
+        Closing the connections before loses messages that were written: Yamux throws away what streams hold when
+        it reads the farewell, and a socket that is closed with unread bytes makes the peer's kernel throw away its own.
+        """
+        self._finishing = True
+        for queue in self.peer_queues.values():
+            queue.close()  # what it holds still goes out
+        while self.peers:
+            await self._membership.changed.wait()
 
     def queued(self) -> int:
         """Return how many messages wait for the slowest peer."""
@@ -300,6 +318,14 @@ class MembersPubsub(Pubsub):
         self._metrics.received.inc()
         self._deliver(message.topicIDs[0], message.data, author)
         await self._gossip.publish(forwarder, message)
+
+
+async def _end_once_read(stream: INetStream) -> None:
+    """Say that this was all and wait for the peer's answer: `stream_handler` resets a stream that it has read whole."""
+    await stream.close_write()
+    with suppress(StreamError):
+        while await stream.read(DISCARDED_BYTES):
+            pass  # peers never write on a stream that is ours
 
 
 def parse_rpc(frame: bytes) -> rpc_pb2.RPC:

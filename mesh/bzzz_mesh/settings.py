@@ -96,8 +96,10 @@ class TimeoutSettings:
     """A topic is left so long after its last subscriber, so that what is queued still gets forwarded."""
     back_pressure_s: float = 2.0
     """`publish` waits so long at most for peers' queues to drain below half."""
-    drain_s: float = 1.0
-    """On leaving, queued messages get so long to go out."""
+    drain_s: float = 2.0
+    """On leaving, what was published gets so long to be read by the peers; one that hangs delays it no further."""
+    goodbye_s: float = 0.5
+    """On leaving, peers get so long to hear that the connection ends."""
 
 
 @dataclass(frozen=True)
