@@ -25,7 +25,14 @@ from hmmm.envelope import SigningKey
 from hmmm.membership import MembershipCard, Revocation, Revocations, Roster, sign_card, sign_revocations
 
 FAST = TimeoutSettings(
-    exchange_s=1.5, redial_first_s=0.1, redial_max_s=0.5, beat_s=0.3, silent_s=3.0, linger_s=0.2, drain_s=0.5, goodbye_s=0.3
+    exchange_s=1.5,
+    redial_first_s=0.1,
+    redial_max_s=0.5,
+    beat_s=0.3,
+    silent_s=3.0,
+    linger_s=0.2,
+    drain_s=0.5,
+    goodbye_s=0.3,
 )
 
 
