@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import time
 from contextlib import suppress
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 import trio
 from google.protobuf.message import DecodeError
@@ -35,6 +35,9 @@ from bzzz_mesh.router import FloodingGossipSub
 from bzzz_mesh.settings import MAX_TOPIC_CHARACTERS, MeshSettings
 from bzzz_mesh.signing import author_of
 from hmmm.errors import MalformedError, RemoteProtocolError, excerpt
+
+if TYPE_CHECKING:
+    from libp2p.network.stream.net_stream import NetStream
 
 MAX_MESSAGES_PER_RPC = 1024
 BATCH_BYTES = 32 * 1024
@@ -322,7 +325,7 @@ class MembersPubsub(Pubsub):
 
 async def _end_once_read(stream: INetStream) -> None:
     """Say that this was all and wait for the peer's answer: `stream_handler` resets a stream that it has read whole."""
-    await stream.close_write()
+    await cast("NetStream", stream).close_write()  # the interface leaves it out
     with suppress(StreamError):
         while await stream.read(DISCARDED_BYTES):
             pass  # peers never write on a stream that is ours
