@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 
 from bzzz_crds.metadata import DiscussionMetadata, name_rule
-from bzzz_crds.metadiscussion_status import MetaDiscussionStatus, Verdict
+from bzzz_crds.metadiscussion_status import Id, MetaDiscussionStatus, Verdict
 from bzzz_crds.rules import Rule, unchanged
 from bzzz_crds.values import Between, DurationBetween, Model, RepositoryName
 
@@ -49,6 +49,10 @@ class Resolution(Model):
     )
     by: Annotated[str, Field(min_length=1, max_length=120)] | None = Field(
         default=None, description="Who decided."
+    )
+    escalation: Id | None = Field(
+        default=None,
+        description="Which escalation it answers, by status.escalation.id; none means whichever is open.",
     )
 
 

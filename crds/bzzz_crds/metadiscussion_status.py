@@ -96,15 +96,35 @@ class SafeguardStatus(Model):
     node_id: NodeId | None = Field(default=None, description="Whom it stopped.")
 
 
-class EscalationStatus(Model):
-    """A question to a human."""
+class DeliveryStatus(Model):
+    """How far a question has got to a human, by the operator."""
 
-    id: Id = Field(description="The escalation's id; an answer is to this one.")
+    id: Id = Field(
+        description="Which escalation was delivered; an earlier one's stands here until the next is."
+    )
+    state: Literal["Pending", "Failing", "Delivered"] = Field(
+        description="Delivered (the webhook has it), Failing (it is sent again) or Pending."
+    )
+    attempts: Count | None = Field(default=None, description="How often it was sent.")
+    last_attempt_at: Moment | None = Field(default=None, description="When it was sent last.")
+    next_attempt_at: Moment | None = Field(default=None, description="When it is sent again.")
+    delivered_at: Moment | None = Field(default=None, description="When the webhook took it.")
+    problem: Line | None = Field(default=None, description="Why the last attempt failed.")
+
+
+class EscalationStatus(Model):
+    """A question to a human: the scribe's account of it, and the operator's of its delivery."""
+
+    id: Id | None = Field(default=None, description="The escalation's id; an answer is to this one.")
     reason: Line | None = Field(default=None, description="Why agents could not settle it.")
-    state: Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[a-zA-Z_]+$")] = Field(
-        description="Waiting (for a human), Answered, or Released (nobody answered in time)."
+    state: Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[a-zA-Z_]+$")] | None = Field(
+        default=None,
+        description="Waiting (for a human), Answered, or Released (nobody answered in time).",
     )
     since: Moment | None = Field(default=None, description="When it was asked.")
+    delivery: DeliveryStatus | None = Field(
+        default=None, description="How far it has got to a human; written where a webhook is configured."
+    )
 
 
 class VerdictStatus(Model):

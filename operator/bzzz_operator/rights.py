@@ -17,6 +17,8 @@ def _rule(group: str, resources: list[str], verbs: list[str]) -> Rule:
 
 ROLE: Final[tuple[Rule, ...]] = (
     _rule("bzzz.dev", ["hiveagents", "metadiscussions"], ["get", "list", "watch"]),
+    # an answer that comes by the answer endpoint becomes spec.resolution
+    _rule("bzzz.dev", ["metadiscussions"], ["patch"]),
     _rule("bzzz.dev", ["hiveagents/status", "metadiscussions/status"], ["get", "patch"]),
     # asked for by the admission plugin OwnerReferencesPermissionEnforcement, where that is on; no finalizer is set
     _rule("bzzz.dev", ["hiveagents/finalizers"], ["update"]),

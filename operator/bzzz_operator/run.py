@@ -17,8 +17,10 @@ import prometheus_client
 import structlog
 import uvloop
 
+from bzzz_operator.api import Api
 from bzzz_operator.connection import connect
 from bzzz_operator.errors import OperatorError
+from bzzz_operator.escalation.endpoint import AnswerEndpoint
 from bzzz_operator.handlers import kopf_settings, registry_for
 from bzzz_operator.reconcile.operator import Operator
 from bzzz_operator.runtime.lease import Lease, LeaseLostError
@@ -66,7 +68,11 @@ async def _serve(settings: OperatorSettings) -> int:
         if stuck:
             raise OperatorError(f"expected signs of life from the watches, came none from {', '.join(stuck)}")
 
-    work = asyncio.create_task(_lead(operator, lease, server.server_port), name="operator")
+    answers = _answer_endpoint(api, settings, metrics)
+    if answers is not None and settings.escalation is not None:
+        await answers.start(settings.listen_host, settings.escalation.answer_port)
+    ready = {"metricsPort": server.server_port, **({"answerPort": answers.port} if answers else {})}
+    work = asyncio.create_task(_lead(operator, lease, ready), name="operator")
     work.add_done_callback(lambda _: stop.set())
     host, port = settings.listen_host, settings.liveness_port
     try:
@@ -81,12 +87,25 @@ async def _serve(settings: OperatorSettings) -> int:
     finally:
         failure = await _end(work)
         await lease.release()
+        if answers is not None:
+            await answers.stop()
         server.shutdown()
         server.server_close()
         thread.join()
         await api.close()
         log.info("stopped")
     return 0 if failure is None else 1
+
+
+def _answer_endpoint(api: Api, settings: OperatorSettings, metrics: Metrics) -> AnswerEndpoint | None:
+    """Return the endpoint; it serves whether or not this operator leads, for it only writes what people said."""
+    if settings.escalation is None:
+        return None
+
+    def counted(result: str) -> None:
+        metrics.answers.labels(result).inc()
+
+    return AnswerEndpoint(api, settings.hive, settings.escalation.secret_name, counted)
 
 
 async def _end(work: asyncio.Task[None]) -> BaseException | None:
@@ -102,7 +121,7 @@ async def _end(work: asyncio.Task[None]) -> BaseException | None:
     return None
 
 
-async def _lead(operator: Operator, lease: Lease, metrics_port: int) -> None:
+async def _lead(operator: Operator, lease: Lease, ready: dict[str, int]) -> None:
     """Follow at once; act as soon as, and only while, the lease is ours. Raises what went wrong for good."""
     synced = asyncio.Event()
 
@@ -113,7 +132,7 @@ async def _lead(operator: Operator, lease: Lease, metrics_port: int) -> None:
             try:
                 async with asyncio.TaskGroup() as tasks:
                     tasks.create_task(lease.keep(), name="lease")
-                    tasks.create_task(operator.act(lambda: _say_ready(metrics_port)), name="act")
+                    tasks.create_task(operator.act(lambda: _say_ready(ready)), name="act")
             except* LeaseLostError as group:
                 # TaskGroup has cancelled the reconcilers: nothing acts any more, and the caches go on
                 log.warning("not acting any more", error=str(group.exceptions[0]))
@@ -126,8 +145,8 @@ async def _lead(operator: Operator, lease: Lease, metrics_port: int) -> None:
         raise _leaves(group)[0] from None
 
 
-def _say_ready(metrics_port: int) -> None:
-    print(orjson.dumps({"ready": True, "metricsPort": metrics_port}).decode(), flush=True)
+def _say_ready(ports: dict[str, int]) -> None:
+    print(orjson.dumps({"ready": True, **ports}).decode(), flush=True)
 
 
 def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:

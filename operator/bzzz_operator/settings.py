@@ -146,6 +146,17 @@ class Storage(Settings):
     """None takes the cluster's default class."""
 
 
+class EscalationWebhook(Settings):
+    """Whom to tell that a human is asked, and where answers come in (docs/escalation.md)."""
+
+    url: Annotated[str, Field(pattern=r"^https?://[!-~]+$", max_length=500)]
+    """E.g. http://n8n.tools.svc:5678/webhook/bzzz-escalation. Never taken from a message."""
+    secret_name: Annotated[str, Field(min_length=1, max_length=253)]
+    """The Secret with `token` (the webhook's header) and `hmac` (the key of both directions' signatures)."""
+    answer_port: int = Field(default=8083, ge=0, le=65_535)
+    """Of the answer endpoint; 0 takes any free one, which the ready line tells."""
+
+
 class PodPlacement(Settings):
     """What else a pod carries; for taints, zones, and labels that a company's policies ask for."""
 
@@ -211,6 +222,8 @@ class OperatorSettings(Settings):
     claims: Claims = Field(default_factory=Claims)
     model_url: Annotated[str, Field(pattern=r"^https?://[^\s/]+(/[^\s]*)?$", max_length=500)] | None = None
     """The served embedded model (`http://H-model.NS.svc:8080/v1`), for agents whose model is `embedded:…`."""
+    escalation: EscalationWebhook | None = None
+    """None alerts nobody: a verdict comes by `spec.resolution` alone, and there is no answer endpoint."""
     network_policies: NetworkPolicies = Field(default_factory=NetworkPolicies)
     drain_timeout: Annotated[timedelta, DurationBetween("0s", "24h")] = timedelta(minutes=30)
     """How long a pod that is scaled away may work on, before it is taken down and its issue released."""

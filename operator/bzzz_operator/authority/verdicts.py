@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bzzz_operator.api import Json
 from bzzz_operator.kinds import META_DISCUSSION
-from hmmm.base import Digest, Line, Repository, Text, first_problem
+from hmmm.base import Digest, Id, Line, Repository, Text, first_problem
 from hmmm.envelope import SigningKey, canonical_json, sha256_hex
 from hmmm.identity import IssueIdentity
 from hmmm.meta import Verdict
@@ -65,6 +65,8 @@ class _Resolution(_Part):
     verdict: Verdict
     text: Text = ""
     by: Line | None = None
+    escalation: Id | None = None
+    """None means whichever is open; a digest of old has no such field, and stays as it was."""
 
     @property
     def digest(self) -> str:
@@ -76,11 +78,16 @@ class _Verdict(_Part):
     resolution_digest: Digest = Field(alias="resolutionDigest")
 
 
+class _Asked(_Part):
+    id: Id | None = None
+
+
 class _Seen(_Part):
     """What the scribe says; absent until it has seen the discussion."""
 
     phase: str | None = None
     epoch: Annotated[int, Field(ge=1, le=2**53)] | None = None
+    escalation: _Asked | None = None
 
 
 Decision = tuple[bool, str, str]
@@ -150,6 +157,10 @@ def _resolve(
             CLOSED,
             f"{where}the discussion is over (phase {seen.phase}); nothing is left to decide",
         ), None
+    asked = None if seen.escalation is None else seen.escalation.id
+    if resolution.escalation is not None and asked is not None and resolution.escalation != asked:
+        text = "it answers an earlier question of the same claim; to answer the open one, name that or none"
+        return (False, STALE, where + text), None
     identity = IssueIdentity(repository=issue.repository, number=issue.number, epoch=about)
     signed = _sign(str(metadata.get("uid", "")), identity, resolution, hive_key, now)
     if signed is None:

@@ -12,6 +12,7 @@ import structlog
 from bzzz_operator.api import Api
 from bzzz_operator.authority import Authority, AuthoritySettings
 from bzzz_operator.desired import names
+from bzzz_operator.escalation.relay import EscalationRelay
 from bzzz_operator.kinds import (
     CONFIG_MAP,
     DISRUPTION_BUDGET,
@@ -96,6 +97,7 @@ class Operator:
         )
         status = StatusWriter(api, self.store, self._events, metrics, now)
         self._agents = AgentReconciler(api, self.store, self.hive, self._events, status, now)
+        self.escalations = EscalationRelay(api, self.store, settings, metrics, now)
         self._by_secret: dict[str, set[str]] = {}
         self._heard: dict[str, float] = {}
         self._missed = 0
@@ -260,7 +262,9 @@ class Operator:
             on_ready()
             for discussion in self.store.all(META_DISCUSSION):
                 self._due(Key("discussion", name_of(discussion)))
-            await self.queue.run(settings.workers + 1)  # one is mostly at the ledger
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self.escalations.run(), name="escalations")
+                await self.queue.run(settings.workers + 1)  # one is mostly at the ledger
         finally:
             self.acting = False
             self.metrics.leading.set(0)
@@ -291,6 +295,7 @@ class Operator:
             discussion = self.store.get(META_DISCUSSION, key.name)
             if discussion is not None and self.hive.authority is not None:
                 await self.hive.authority.answer(discussion)
+                self.escalations.due(key.name)
             return None
         delay_s = await self.hive.reconcile(reread=key == LEDGER)
         if key == LEDGER:

@@ -36,6 +36,18 @@ class Metrics:
             ["hiveagent", "type", "reason"],
             registry=registry,
         )
+        self.escalations = Counter(
+            "bzzz_operator_escalation_deliveries",
+            "Attempts to deliver an escalation to the webhook, by result",
+            ["result"],
+            registry=registry,
+        )
+        self.answers = Counter(
+            "bzzz_operator_answers",
+            "Requests to the answer endpoint, by result: taken, no_effect or the HTTP status of a refusal",
+            ["result"],
+            registry=registry,
+        )
         self.leading = Gauge("bzzz_operator_leading", "Whether this operator acts", registry=registry)
         self.archive_up = Gauge(
             "bzzz_operator_archive_up",
