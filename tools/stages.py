@@ -2,7 +2,7 @@
 
     python tools/stages.py                 every stage: lint, build, each suite under tests/, the whole-hive tests last
     python tools/stages.py lint            only the linters
-    python tools/stages.py build           only Kubernetes' programs and the images (cached outside the checkout)
+    python tools/stages.py build           only Kubernetes' programs, the images and n8n (cached outside the checkout)
     python tools/stages.py mesh claims     only these suites
 
 A failed stage does not hide the next one: all run, the exit code is 1 if any failed. With CI=true a skipped test
@@ -28,7 +28,7 @@ REPORTS = ROOT / "build" / "junit"
 STAGE_LIMIT_S = 45 * 60
 """A stage that takes longer is hung; its whole process group is ended."""
 
-SUITES_LAST = ("e2e", "cluster_tool", "kubernetes")
+SUITES_LAST = ("e2e", "n8n", "cluster_tool", "kubernetes")
 CLUSTER_STATE = ROOT / "build" / "cluster-test"
 NOT_SUITES = ("support",)
 NODE_FOLDERS = ("sidecar", "tools/github/emulator")
@@ -74,6 +74,7 @@ def lint() -> Outcome:
     """Every linter, even after one complained: one run shows all there is to mend."""
     started = time.monotonic()
     commands = [
+        ["python", "-m", "tools.n8n.workflows", "--check"],
         ["ruff", "check", "."],
         ["ruff", "format", "--check", "."],
         ["basedpyright"],
@@ -125,6 +126,7 @@ def build() -> Outcome:
     commands = [
         ["python", "-m", "tools.cluster", "build"],
         ["python", "-m", "tools.images", "build", "--export"],
+        ["tools/n8n/install.sh"],
     ]
     results = [run(command) for command in commands]
     return Outcome("build", all(results), time.monotonic() - started)

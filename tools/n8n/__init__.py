@@ -1,0 +1,1 @@
+"""A real n8n for the tests, and the workflows that users import."""
