@@ -17,8 +17,6 @@ def _rule(group: str, resources: list[str], verbs: list[str]) -> Rule:
 
 ROLE: Final[tuple[Rule, ...]] = (
     _rule("bzzz.dev", ["hiveagents", "metadiscussions"], ["get", "list", "watch"]),
-    # an answer that comes by the answer endpoint becomes spec.resolution
-    _rule("bzzz.dev", ["metadiscussions"], ["patch"]),
     _rule("bzzz.dev", ["hiveagents/status", "metadiscussions/status"], ["get", "patch"]),
     # asked for by the admission plugin OwnerReferencesPermissionEnforcement, where that is on; no finalizer is set
     _rule("bzzz.dev", ["hiveagents/finalizers"], ["update"]),
@@ -31,6 +29,10 @@ ROLE: Final[tuple[Rule, ...]] = (
     _rule("policy", ["poddisruptionbudgets"], ["get", "list", "watch", "create", "patch"]),
     _rule("coordination.k8s.io", ["leases"], ["get", "create", "update"]),
 )
+
+ANSWERS_ROLE: Final[tuple[Rule, ...]] = (_rule("bzzz.dev", ["metadiscussions"], ["patch"]),)
+"""Needed with `escalation` only: an answer that comes by the endpoint becomes `spec.resolution`. Without it the operator
+can write no decision of a human's."""
 
 CLUSTER_ROLE: Final[tuple[Rule, ...]] = (_rule("storage.k8s.io", ["storageclasses"], ["get", "list"]),)
 """Optional: without it a missing storage class is only told by pods that stay pending."""

@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 
 from bzzz_operator import kinds
-from bzzz_operator.rights import CLUSTER_ROLE, ROLE
+from bzzz_operator.rights import ANSWERS_ROLE, CLUSTER_ROLE, ROLE
 from tests.support.kube_api import ApiServer
 from tests.support.kube_audit import Write
 from tests.support.kube_programs import free_ports
@@ -288,7 +288,7 @@ class Rig:
         rbac = "rbac.authorization.k8s.io"
         name = f"{self.namespace}-operator"
         found: list[Json] = []
-        for kind, rules in (("Role", ROLE), ("ClusterRole", CLUSTER_ROLE)):
+        for kind, rules in (("Role", (*ROLE, *ANSWERS_ROLE)), ("ClusterRole", CLUSTER_ROLE)):
             head = {"apiVersion": f"{rbac}/v1", "metadata": {"name": name}}
             ref = {"apiGroup": rbac, "kind": kind, "name": name}
             found += [
