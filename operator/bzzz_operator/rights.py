@@ -31,8 +31,8 @@ ROLE: Final[tuple[Rule, ...]] = (
 )
 
 ANSWERS_ROLE: Final[tuple[Rule, ...]] = (_rule("bzzz.dev", ["metadiscussions"], ["patch"]),)
-"""Needed with `escalation` only: an answer that comes by the endpoint becomes `spec.resolution`. Without it the operator
-can write no decision of a human's."""
+"""Needed with `escalation` only: an answer that comes by the endpoint becomes `spec.resolution`. Without it the
+operator can write no decision of a human's."""
 
 CLUSTER_ROLE: Final[tuple[Rule, ...]] = (_rule("storage.k8s.io", ["storageclasses"], ["get", "list"]),)
 """Optional: without it a missing storage class is only told by pods that stay pending."""

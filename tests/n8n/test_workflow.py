@@ -188,6 +188,7 @@ def test_an_answer_waits_for_a_hive_that_is_away(n8n: N8n, recorder: Recorder) -
     eventually(lambda: len(answers(recorder)) > before, within=SLOW_S, what="it is tried once more")
     signatures = {a.headers["x-bzzz-signature"] for a in answers(recorder)}
     assert len(signatures) >= 2, "each attempt is signed at its own moment"
+    eventually(lambda: recorder.to("/slack")[1:], within=SLOW_S, what="people hear of it")
 
 
 def test_n8n_killed_while_a_human_thinks_brings_the_answer_back_all_the_same(
@@ -204,6 +205,7 @@ def test_n8n_killed_while_a_human_thinks_brings_the_answer_back_all_the_same(
     answered = eventually(lambda: answers(recorder), within=SLOW_S, what="the hive is told")[0]
     check_signature(SECRET, answered.headers, answered.raw, datetime.now(UTC))
     assert read_answer(answered.raw).escalation_id == told.escalation_id
+    eventually(lambda: recorder.to("/slack")[1:], within=SLOW_S, what="people hear of it")
 
 
 def test_a_tracker_gets_a_ticket_and_the_form_brings_the_answer(n8n: N8n, recorder: Recorder) -> None:
