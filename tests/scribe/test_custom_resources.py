@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
@@ -89,6 +90,26 @@ def test_status_is_written_at_most_once_a_second_and_not_at_all_when_nothing_cha
     eventually(lambda: cluster.rig.live.logged("caught up with the archive"), within=30)
     cluster.wait_quiet(5)
     assert cluster.writes(quiet, refused=True) == [], "a restart writes nothing, nor does an idle hive"
+
+
+def test_the_operators_account_of_a_delivery_is_left_alone_and_costs_no_write(cluster: Cluster) -> None:
+    voice = cluster.agent()
+    cluster.escalated(voice)
+    cluster.rig.start()
+    cluster.wait_phase("Escalated")
+    quiet = cluster.wait_quiet(3)
+    told = {"id": cluster.status()["escalation"]["id"], "state": "Failing", "attempts": 1}
+    body = {
+        "apiVersion": "bzzz.dev/v1alpha1",
+        "kind": "MetaDiscussion",
+        "metadata": {"name": cluster.discussion(42)["metadata"]["name"]},
+        "status": {"escalation": {"delivery": told}},
+    }
+    apply = ("apply", "--server-side", "--field-manager=bzzz-operator-relay", "--subresource=status")
+    cluster.kubectl(*apply, "-f", "-", input=json.dumps(body))
+    cluster.wait_quiet(4)
+    assert cluster.writes(quiet, refused=True) == []
+    assert cluster.status()["escalation"]["delivery"] == told
 
 
 def test_deleted_discussions_come_back_as_they_were(cluster: Cluster) -> None:

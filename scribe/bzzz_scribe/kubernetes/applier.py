@@ -41,12 +41,20 @@ class Applier:
     """Applies statuses of one kind."""
 
     def __init__(
-        self, api: ApiClient, kind: str, watched: Watched, fields: tuple[str, ...], metrics: ScribeMetrics
+        self,
+        api: ApiClient,
+        kind: str,
+        watched: Watched,
+        fields: tuple[str, ...],
+        metrics: ScribeMetrics,
+        others: frozenset[Path] = frozenset(),
     ) -> None:
+        """`others` are parts of those fields that another manager writes: no difference there is ours to mend."""
         self._api = api
         self._kind = kind
         self._watched = watched
         self._fields = fields
+        self._others = others
         self._metrics = metrics
         self._memories: dict[str, _Memory] = {}
 
@@ -105,7 +113,7 @@ class Applier:
         memory = self._memories.get(name)
         if memory is None or memory.uid != uid:
             self._memories = {n: m for n, m in self._memories.items() if n in self._watched.objects}
-            memory = self._memories[name] = _Memory(uid)
+            memory = self._memories[name] = _Memory(uid, set(self._others))
         return memory
 
 

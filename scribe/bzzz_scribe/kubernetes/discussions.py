@@ -14,6 +14,7 @@ from bzzz_scribe.kubernetes.client import FIELD_MANAGER, ApiClient, Json
 from bzzz_scribe.kubernetes.documents import (
     API_VERSION,
     DISCUSSION_FIELDS,
+    OPERATORS_PARTS,
     discussion_status,
     ended_at,
     is_over,
@@ -48,7 +49,7 @@ class Discussions:
         self._ttl = ttl
         self._metrics = metrics
         self._now = now
-        self._applier = Applier(api, KIND, watched, DISCUSSION_FIELDS, metrics)
+        self._applier = Applier(api, KIND, watched, DISCUSSION_FIELDS, metrics, OPERATORS_PARTS)
         self._views: dict[Issue, dict[DiscussionKey, Document]] = {}
         self._ttls: dict[Issue, timedelta] = {}
         self._complained: set[str] = set()

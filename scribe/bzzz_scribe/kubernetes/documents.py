@@ -44,6 +44,8 @@ DISCUSSION_FIELDS: Final = (
     "escalation",
 )
 """What the scribe writes of a MetaDiscussion's status; verdict and conditions are the operator's."""
+OPERATORS_PARTS: Final = frozenset({("escalation", "delivery")})
+"""Parts of those fields that the operator writes."""
 MAX_AGENTS: Final = 256
 MAX_OBJECTIONS: Final = 100
 MAX_ISSUES_CHARACTERS: Final = 1000
