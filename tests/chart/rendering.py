@@ -56,6 +56,15 @@ EVERYTHING: Json = {
     },
     "maxima": {"rounds": 3, "participants": 5, "hops": 4, "ttl": "15m", "window": "1m30s"},
     "claims": {"leaseSeconds": 900, "pollIntervalSeconds": 15, "backOffSeconds": 300},
+    "escalation": {
+        "url": "http://n8n.tools.svc/webhook/bzzz-escalation",
+        "secretName": "escalation",
+        "from": {
+            "namespaceLabels": {"kubernetes.io/metadata.name": "tools"},
+            "podLabels": {"app": "n8n"},
+            "port": 5678,
+        },
+    },
     "networkPolicy": {
         "allowedPrivate": ["10.20.0.0/16"],
         "apiServer": ["10.96.0.1/32", "192.0.2.10/32"],

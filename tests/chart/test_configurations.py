@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from bzzz_operator.network.flows import ANSWERS_PORT
 from bzzz_operator.settings import OperatorSettings
 from bzzz_scribe.settings import ScribeSettings
 from tests.chart.rendering import EVERYTHING, ROOT, VARIANTS, Json, config, pods, render
@@ -51,6 +52,9 @@ def test_every_value_for_agents_reaches_the_operator() -> None:
     )
     assert settings.model_url == "http://bzzz-model.hives.svc:8080/v1"
     assert settings.network_policies.in_cluster[0].port == 3000
+    assert settings.escalation is not None
+    assert settings.escalation.url == "http://n8n.tools.svc/webhook/bzzz-escalation"
+    assert (settings.escalation.secret_name, settings.escalation.answer_port) == ("escalation", ANSWERS_PORT)
     assert settings.network_policies.metrics_from == {"kubernetes.io/metadata.name": "monitoring"}
 
 

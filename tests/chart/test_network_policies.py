@@ -4,23 +4,45 @@ from __future__ import annotations
 
 import json
 from typing import Any, get_args
+from urllib.parse import urlsplit
 
 import pytest
 
 from bzzz_operator.network.flows import ROLES, Role
-from bzzz_operator.network.policies import Surroundings, policy_spec
+from bzzz_operator.network.policies import Surroundings, Webhook, policy_spec
 from bzzz_operator.settings import OperatorSettings
 from tests.chart.rendering import EVERYTHING, Json, config, find, pods, render
 
+PUBLIC = {"url": "https://n8n.example.org/webhook/x", "secretName": "escalation"}
 CASES = [
     pytest.param(values, role, id=f"{name}-{role}")
     for name, values, roles in (
         ("defaults", {}, ("operator", "scribe", "archive")),
         ("everything", EVERYTHING, ("operator", "scribe", "archive", "model")),
         ("renamed", {"hive": "swarm"}, ("operator", "scribe", "archive")),
+        ("webhook", {"escalation": PUBLIC}, ("operator",)),
+        (
+            "webhook on a port",
+            {"escalation": PUBLIC | {"url": "https://n8n.example.org:8443/x"}},
+            ("operator",),
+        ),
     )
     for role in roles
 ]
+
+
+def webhook(values: Json) -> Webhook | None:
+    """Return what the values say of the webhook; None where nobody is told."""
+    escalation = values.get("escalation")
+    if escalation is None:
+        return None
+    where = escalation.get("from", {})
+    peer = {
+        name: {"matchLabels": where[labels]}
+        for name, labels in (("namespaceSelector", "namespaceLabels"), ("podSelector", "podLabels"))
+        if where.get(labels)
+    }
+    return Webhook(where.get("port") or urlsplit(escalation["url"]).port or 443, (peer,) if peer else ())
 
 
 @pytest.mark.parametrize(("values", "role"), CASES)
@@ -30,7 +52,7 @@ def test_a_components_policy_is_its_rows_of_the_flow_table(values: Json, role: R
     settings = OperatorSettings.model_validate_json(
         json.dumps(config(objects, f"{hive}-operator-config", "operator.json"))
     )
-    around = Surroundings(hive, "hives", settings.network_policies)
+    around = Surroundings(hive, "hives", settings.network_policies, webhook=webhook(values))
     expected = policy_spec(role, around)
     assert _sorted(find(objects, "NetworkPolicy", f"{hive}-{role}")["spec"]) == _sorted(expected)
 

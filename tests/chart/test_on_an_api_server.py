@@ -197,6 +197,8 @@ def test_the_operators_rights_are_what_its_code_asks_for() -> None:
 
     objects = render()
     assert flat(find(objects, "Role", "bzzz-operator")["rules"]) == flat(list(rights.ROLE))
+    told = render({"escalation": {"url": "https://n8n.example.org/webhook/x", "secretName": "e"}})
+    assert flat(find(told, "Role", "bzzz-operator")["rules"]) == flat([*rights.ROLE, *rights.ANSWERS_ROLE])
     assert flat(find(objects, "ClusterRole", "hives-bzzz-operator")["rules"]) == flat(
         list(rights.CLUSTER_ROLE)
     )

@@ -90,6 +90,10 @@ OPTIONS: dict[str, Case] = {
         {"model": {"enabled": True, "threads": 3}},
         *("Deployment", "bzzz-model", "spec.template.spec.containers.0.args.7", "3"),
     ),
+    "answers": (
+        {"escalation": {"url": "https://n8n.example.org/webhook/x", "secretName": "e"}},
+        *("Service", "bzzz-answers", "spec.ports.0.port", 8083),
+    ),
     "pod monitor": (
         {"monitoring": {"podMonitor": {"enabled": True}}},
         *("PodMonitor", "bzzz-agents", "spec.podMetricsEndpoints.1.authorization.credentials"),

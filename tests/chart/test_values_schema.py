@@ -39,6 +39,8 @@ BAD: dict[str, tuple[Json, str]] = {
     "participants": ({"maxima": {"participants": 0}}, "/maxima/participants"),
     "hops": ({"maxima": {"hops": 17}}, "/maxima/hops"),
     "lease too short": ({"claims": {"leaseSeconds": 1}}, "/claims/leaseSeconds"),
+    "webhook without a scheme": ({"escalation": {"url": "n8n.example.org"}}, "/escalation/url"),
+    "webhook without a Secret": ({"escalation": {"url": "https://n8n.example.org"}}, "escalation.secretName"),
     "range": ({"networkPolicy": {"denied": ["10.0.0.0"]}}, "/networkPolicy/denied/0"),
     "port": (
         {"networkPolicy": {"inCluster": [{"host": "a", "namespace": "b", "port": 0}]}},

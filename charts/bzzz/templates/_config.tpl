@@ -48,6 +48,7 @@
     "metricsPort" 9400
     "livenessPort" 8082 -}}
 {{- with $v.agents.runtimeClassName }}{{ $_ := set $config "runtimeClassName" . }}{{ end -}}
+{{- with $v.escalation }}{{ if .url }}{{ $_ := set $config "escalation" (dict "url" .url "secretName" .secretName "answerPort" 8083) }}{{ end }}{{ end -}}
 {{- if $v.model.enabled }}{{ $_ := set $config "modelUrl" (printf "http://%s-model.%s.svc:8080/v1" $h .Release.Namespace) }}{{ end -}}
 {{- $config | toPrettyJson -}}
 {{- end }}

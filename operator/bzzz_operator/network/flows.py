@@ -11,9 +11,10 @@ from typing import Final, Literal
 
 Role = Literal["agent", "scribe", "archive", "operator", "model"]
 """Pods of the hive."""
-Outside = Literal["dns", "internet", "api-server", "prometheus", "people", "own-services"]
+Outside = Literal["dns", "internet", "api-server", "prometheus", "people", "own-services", "webhook"]
 """`internet`: public addresses; `people`: an ingress or a port-forward; `own-services`: a GitHub or model in the
-cluster or in a private range that a HiveAgent's manifest names."""
+cluster or in a private range that a HiveAgent's manifest names; `webhook`: what is told of escalations, mostly n8n. Its
+rows are open only where there is one."""
 Party = Role | Outside
 
 ROLES: Final[tuple[Role, ...]] = ("agent", "scribe", "archive", "operator", "model")
@@ -26,6 +27,7 @@ ARCHIVE_PORT: Final = 8081
 SCRIBE_PORT: Final = 8080
 MODEL_PORT: Final = 8080
 OPERATOR_METRICS_PORT: Final = 9400
+ANSWERS_PORT: Final = 8083
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,8 @@ FLOWS: Final = (
     Flow("scribe", "dns", (53,), "names", ("UDP", "TCP")),
     Flow("archive", "dns", (53,), "names", ("UDP", "TCP")),
     Flow("operator", "dns", (53,), "names", ("UDP", "TCP")),
+    Flow("operator", "webhook", (), "a human is asked, where `escalation` says so (HMAC); port of its URL"),
+    Flow("webhook", "operator", (ANSWERS_PORT,), "people's answers (HMAC)"),
     Flow("people", "scribe", (SCRIBE_PORT,), "the visualizer and the transcripts that PRs link to"),
     Flow("prometheus", "agent", (AGENT_METRICS_PORT, SIDECAR_METRICS_PORT), "metrics (bearer token)"),
     Flow("prometheus", "scribe", (SCRIBE_PORT,), "metrics"),
@@ -90,6 +94,7 @@ _NAMES: Final[dict[Party, str]] = {
     "own-services": "GitHub or model of one's own",
     "prometheus": "Prometheus",
     "people": "people (ingress)",
+    "webhook": "n8n",
 }
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from bzzz_operator.network.flows import ROLES, Flow, Party, Role, flows_from, flows_to, pod_labels
+from bzzz_operator.network.flows import FLOWS, ROLES, Flow, Party, Role, pod_labels
 from bzzz_operator.settings import NetworkPolicies
 
 Json = dict[str, Any]
@@ -33,6 +33,15 @@ class ServiceFacts:
 
 
 @dataclass(frozen=True)
+class Webhook:
+    """What is told of escalations, in a policy's words."""
+
+    port: int
+    peers: tuple[Json, ...] = ()
+    """Where its pods are; empty means anywhere."""
+
+
+@dataclass(frozen=True)
 class Surroundings:
     """What the policies depend on beside the table."""
 
@@ -41,6 +50,7 @@ class Surroundings:
     settings: NetworkPolicies
     services: Mapping[str, ServiceFacts] = field(default_factory=dict[str, ServiceFacts])
     cluster_domain: str = "cluster.local"
+    webhook: Webhook | None = None
 
 
 def policy_spec(role: Role, around: Surroundings, urls: Iterable[str] = ()) -> Json:
@@ -49,9 +59,14 @@ def policy_spec(role: Role, around: Surroundings, urls: Iterable[str] = ()) -> J
     `urls` are what a HiveAgent's manifest names (`apiUrl`, `baseUrl`); only agents have some.
     """
     own = sorted(set(urls))
-    egress = [rule for flow in flows_from(role) for rule in _egress(flow, around, own)]
+    there = [
+        flow for flow in FLOWS if around.webhook is not None or "webhook" not in (flow.source, flow.target)
+    ]
+    egress = [rule for flow in there if flow.source == role for rule in _egress(flow, around, own)]
     ingress = [
-        _rule("from", _peers(flow.source, around), _ports(flow, around.settings)) for flow in flows_to(role)
+        _rule("from", _peers(flow.source, around), _ports(flow, around))
+        for flow in there
+        if flow.target == role
     ]
     return {
         "podSelector": {"matchLabels": pod_labels(role, around.hive)},
@@ -65,9 +80,11 @@ def _rule(direction: str, peers: list[Json], ports: list[Json]) -> Json:
     return {direction: peers, "ports": ports} if peers else {"ports": ports}
 
 
-def _ports(flow: Flow, settings: NetworkPolicies) -> list[Json]:
+def _ports(flow: Flow, around: Surroundings) -> list[Json]:
     # judged after the Service's translation, so it is the DNS pods' ports that count
-    ports = settings.dns_ports if flow.target == "dns" else flow.ports
+    ports = around.settings.dns_ports if flow.target == "dns" else flow.ports
+    if flow.target == "webhook" and around.webhook is not None:
+        ports = (around.webhook.port,)
     return [{"protocol": protocol, "port": port} for protocol in flow.protocols for port in ports]
 
 
@@ -86,6 +103,8 @@ def _peers(party: Party, around: Surroundings) -> list[Json]:
     if party == "prometheus":
         chosen = {"matchLabels": settings.metrics_from} if settings.metrics_from else {}
         return [{"namespaceSelector": chosen}]
+    if party == "webhook":
+        return list(around.webhook.peers) if around.webhook is not None else []
     if party == "api-server":
         # its address is behind a Service without pods, so unless somebody names it, only the ports are bounded
         return [{"ipBlock": {"cidr": cidr}} for cidr in settings.api_server]
@@ -97,7 +116,7 @@ def _egress(flow: Flow, around: Surroundings, urls: list[str]) -> list[Json]:
         return _internet(around, urls)
     if flow.target == "own-services":
         return [rule for url in urls if (rule := _own_service(url, around)) is not None]
-    return [_rule("to", _peers(flow.target, around), _ports(flow, around.settings))]
+    return [_rule("to", _peers(flow.target, around), _ports(flow, around))]
 
 
 def _internet(around: Surroundings, urls: list[str]) -> list[Json]:
