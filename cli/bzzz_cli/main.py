@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import traceback
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,7 +16,10 @@ from bzzz_cli.console import printable
 from bzzz_cli.errors import EXIT_FAILED, EXIT_USAGE, UsageError
 from bzzz_crds.errors import ManifestError
 from bzzz_crds.values import parse_duration
-from hmmm.errors import BzzzError
+from hmmm.errors import BzzzError, excerpt
+
+if TYPE_CHECKING:
+    from bzzz_cli.local.plan import EscalationOptions
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -91,6 +95,17 @@ def local(
             help="Folder whose bin/ commands find programs in. Default: tools/ beside the manifest."
         ),
     ] = None,
+    escalation_url: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Webhook that tells people when a human is asked, e.g. n8n's."),
+    ] = None,
+    escalation_secret: Annotated[
+        Path | None,
+        typer.Option(help="Folder with the files token and hmac, which hive and webhook share."),
+    ] = None,
+    answers_port: Annotated[
+        int, typer.Option(min=0, max=65_535, help="Port of 127.0.0.1 at which people's answers come in.")
+    ] = 8083,
     failpoint: Annotated[list[str] | None, typer.Option(hidden=True, help="NODE=POINT, for tests.")] = None,
 ) -> None:
     """Run a whole hive on this machine, from the manifest that Kubernetes takes.
@@ -117,12 +132,29 @@ def local(
             keep=keep,
             github_record=github_record,
             tools=tuple(tools or ()),
+            escalation=_escalation(escalation_url, escalation_secret, answers_port),
             failpoints=tuple(_failpoint(text) for text in failpoint or ()),
         )
         code = run_local(options, make_plan(options), complain)
     except (BzzzError, ManifestError) as error:
         code = complain(error)
     raise typer.Exit(code)
+
+
+def _escalation(url: str | None, secret: Path | None, port: int) -> EscalationOptions | None:
+    """Check what was typed. Raises UsageError."""
+    from bzzz_cli.local.plan import EscalationOptions
+
+    if url is None and secret is None:
+        return None
+    if url is None or secret is None:
+        raise UsageError("--escalation-url and --escalation-secret: expected both, or neither")
+    if not re.fullmatch(r"https?://[!-~]{1,490}", url):
+        raise UsageError(f"--escalation-url: expected an http or https address, came {excerpt(url)}")
+    missing = [key for key in ("token", "hmac") if not (secret / key).is_file()]
+    if missing:
+        raise UsageError(f"--escalation-secret {secret}: expected a file {' and '.join(missing)} in it")
+    return EscalationOptions(url, secret, port)
 
 
 @app.command()

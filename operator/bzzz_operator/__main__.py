@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Final
 
 from bzzz_operator.crds import apply_definitions
-from bzzz_operator.run import configure_logging, run, run_coroutine
+from bzzz_operator.logs import configure_logging
+from bzzz_operator.run import run, run_coroutine
 from bzzz_operator.settings import load_settings
 from hmmm.errors import BzzzError
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-import sys
 from collections.abc import Coroutine
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,6 +20,8 @@ from bzzz_operator.api import Api
 from bzzz_operator.connection import connect
 from bzzz_operator.errors import OperatorError
 from bzzz_operator.escalation.endpoint import AnswerEndpoint
+from bzzz_operator.escalation.recording import ResourceAnswers
+from bzzz_operator.escalation.secret import CredentialsCache
 from bzzz_operator.handlers import kopf_settings, registry_for
 from bzzz_operator.reconcile.operator import Operator
 from bzzz_operator.runtime.lease import Lease, LeaseLostError
@@ -105,7 +106,8 @@ def _answer_endpoint(api: Api, settings: OperatorSettings, metrics: Metrics) -> 
     def counted(result: str) -> None:
         metrics.answers.labels(result).inc()
 
-    return AnswerEndpoint(api, settings.hive, settings.escalation.secret_name, counted)
+    credentials = CredentialsCache(api, settings.escalation.secret_name)
+    return AnswerEndpoint(credentials.get, ResourceAnswers(api, settings.hive).take, counted)
 
 
 async def _end(work: asyncio.Task[None]) -> BaseException | None:
@@ -154,39 +156,6 @@ def _leaves(group: BaseExceptionGroup[BaseException]) -> list[BaseException]:
     for error in group.exceptions:
         found += _leaves(error) if isinstance(error, BaseExceptionGroup) else [error]  # type: ignore[arg-type]
     return found
-
-
-def configure_logging(level: str) -> None:
-    """Log JSON lines to stderr, kopf's and aiohttp's own included."""
-    import logging
-
-    number = logging.getLevelNamesMapping()[level.upper()]
-    shared: list[Any] = [
-        structlog.contextvars.merge_contextvars,
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.StackInfoRenderer(),
-        structlog.processors.format_exc_info,
-    ]
-    structlog.configure(
-        processors=[*shared, structlog.processors.JSONRenderer()],
-        wrapper_class=structlog.make_filtering_bound_logger(number),
-        logger_factory=structlog.PrintLoggerFactory(file=sys.stderr),
-        cache_logger_on_first_use=True,
-    )
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[structlog.stdlib.add_logger_name, *shared],
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.JSONRenderer(),
-            ],
-        )
-    )
-    root = logging.getLogger()
-    root.handlers[:] = [handler]
-    root.setLevel(max(number, logging.WARNING))  # kopf tells of every event that it hands on
 
 
 def run_coroutine(work: Coroutine[Any, Any, int]) -> int:

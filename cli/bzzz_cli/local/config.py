@@ -10,7 +10,7 @@ from typing import Any
 
 from bzzz_cli.local.files import write_json
 from bzzz_cli.local.issues import IssueEntry
-from bzzz_cli.local.plan import AgentPlan
+from bzzz_cli.local.plan import AgentPlan, EscalationOptions
 
 Json = dict[str, Any]
 LOOPBACK = "127.0.0.1"
@@ -200,3 +200,17 @@ def scribe(shared: Json, folders: Folders, node_id: str, http_port: int, reposit
         "repositories": list(repositories),
     }
     return write_json(folders.config(node_id), config)
+
+
+def escalation(folders: Folders, hive: str, told: EscalationOptions, api_url: str, public_url: str) -> Path:
+    """Configure what tells people of escalations and takes their answers."""
+    config: Json = {
+        "hive": hive,
+        "state": str(folders.state),
+        "url": told.url,
+        "secret": str(told.secret.resolve()),
+        "answerPort": told.answer_port,
+        "apiUrl": api_url,
+        "publicUrl": public_url,
+    }
+    return write_json(folders.config("escalation"), config)

@@ -79,6 +79,7 @@ class LocalHive:
         )
         self._write_members()
         scribe_url = await self._start_scribe(hive)
+        await self._start_escalation(api_url, hive.public_url)
         await self._start_agents(hive, logs, api_url, model)
         return RunningHive(
             scribe_url=scribe_url,
@@ -227,6 +228,15 @@ class LocalHive:
         path = config.scribe(shared, self._folders, SCRIBE, self._ports.scribe, self._plan.repositories)
         (ready,) = await self._supervisor.start(_python("scribe", "bzzz_scribe", "--config", str(path)))
         return _told(ready, "scribe", "url")
+
+    async def _start_escalation(self, api_url: str, public_url: str) -> None:
+        told = self._options.escalation
+        if told is None:
+            return
+        path = config.escalation(self._folders, HIVE, told, api_url, public_url)
+        await self._supervisor.start(
+            _python("escalation", "bzzz_cli.local.escalation", "--config", str(path), network=True)
+        )
 
     async def _start_agents(
         self, hive: config.HiveConfig, logs: dict[str, _Log], api_url: str, model: dict[str, Any] | None

@@ -21,6 +21,16 @@ MAX_MANIFEST_BYTES: Final = 2 * 1024 * 1024
 
 
 @dataclass(frozen=True)
+class EscalationOptions:
+    """Whom to tell that a human is asked (docs/escalation.md)."""
+
+    url: str
+    secret: Path
+    """A folder with the files `token` and `hmac`."""
+    answer_port: int
+
+
+@dataclass(frozen=True)
 class LocalOptions:
     """The command line of `bzzz local`."""
 
@@ -36,6 +46,8 @@ class LocalOptions:
     keep: bool = False
     github_record: Path | None = None
     tools: tuple[Path, ...] = ()
+    escalation: EscalationOptions | None = None
+    """None alerts nobody; `bzzz answer --state` answers all the same."""
     failpoints: tuple[tuple[str, str], ...] = ()
     """(node id, point) pairs at which agents kill themselves; tests only."""
 

@@ -1,22 +1,20 @@
 """The answer endpoint: `POST /v1/answers`, for n8n and whoever else shares the hive's webhook secret.
 
-In this order: size, signature and age (401), replay (409), schema (400), and only then the object. Whatever is refused
-is logged with its reason and never with what it carried.
+In this order: size, signature and age (401), replay (409), schema (400), and only then what the answer does (`Take`).
+Whatever is refused is logged with its reason and never with what it carried.
 """
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
 import structlog
 from aiohttp import web
 
-from bzzz_operator.api import Api, Json
 from bzzz_operator.errors import ApiError, OperatorError
-from bzzz_operator.escalation.answers import Ruling, rule
-from bzzz_operator.escalation.webhook import CredentialsCache
-from bzzz_operator.kinds import META_DISCUSSION
-from bzzz_operator.objects import items, name_of, part
+from bzzz_operator.escalation.answers import Ruling
+from bzzz_operator.escalation.credentials import GetCredentials
 from bzzz_operator.runtime.clock import Now, utc_now
 from hmmm.errors import MalformedError, RemoteProtocolError, SignatureError
 from hmmm.escalation import Answer, Replays, check_signature, read_answer
@@ -25,7 +23,8 @@ from hmmm.escalation.answer import MAX_ANSWER_BYTES
 log = structlog.get_logger("bzzz.operator.answers")
 
 PATH: Final = "/v1/answers"
-TRIES: Final = 5
+Take = Callable[[Answer], Awaitable[Ruling]]
+"""Records an answer whose signature holds. Raises OperatorError, ApiError when it cannot now."""
 
 
 class Counted(Protocol):
@@ -39,10 +38,9 @@ class Counted(Protocol):
 class AnswerEndpoint:
     """Serves the endpoint; `start` and `stop`."""
 
-    def __init__(self, api: Api, hive: str, secret_name: str, counted: Counted, now: Now = utc_now) -> None:
-        self._api = api
-        self._hive = hive
-        self._credentials = CredentialsCache(api, secret_name)
+    def __init__(self, credentials: GetCredentials, take: Take, counted: Counted, now: Now = utc_now) -> None:
+        self._credentials = credentials
+        self._take = take
         self._counted = counted
         self._now = now
         self._replays = Replays()
@@ -93,37 +91,8 @@ class AnswerEndpoint:
     async def _rule(self, request: web.Request) -> Ruling:
         """Raises SignatureError, MalformedError, RemoteProtocolError, OperatorError, ApiError."""
         body = await request.read()
-        credentials = await self._credentials.get()
+        credentials = await self._credentials()
         now = self._now()
         signature = check_signature(credentials.hmac, request.headers, body, now)
         self._replays.take(signature, now)
-        answer = read_answer(body)
-        for _ in range(TRIES):
-            found = await self._find(answer)
-            ruling = rule(answer, found, self._hive)
-            if ruling.patch is None or found is None:
-                return ruling
-            try:
-                await self._record(found, ruling.patch)
-            except ApiError as error:
-                if not error.conflict:
-                    raise
-            else:
-                return ruling
-        raise OperatorError("the MetaDiscussion keeps changing")
-
-    async def _find(self, answer: Answer) -> Json | None:
-        """Return the object as the API server has it now: no cache decides on a verdict."""
-        for one in items(await self._api.list(META_DISCUSSION), "items"):
-            issue = part(one, "spec", "issue")
-            if (issue.get("repository"), issue.get("number")) == (
-                answer.issue.repository,
-                answer.issue.number,
-            ):
-                return one
-        return None
-
-    async def _record(self, found: Json, patch: Json) -> None:
-        """Merge, for exactly the object that was looked at. Raises ApiError."""
-        body = {"metadata": {"resourceVersion": found["metadata"]["resourceVersion"]}, **patch}
-        await self._api.patch(META_DISCUSSION, name_of(found), body)
+        return await self._take(read_answer(body))

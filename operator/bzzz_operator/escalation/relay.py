@@ -13,7 +13,8 @@ import structlog
 from bzzz_operator.api import Api
 from bzzz_operator.errors import OperatorError
 from bzzz_operator.escalation.notices import RELAY, delivery_body, delivery_of, notice_of
-from bzzz_operator.escalation.webhook import deliver, read_credentials
+from bzzz_operator.escalation.secret import read_credentials
+from bzzz_operator.escalation.webhook import deliver
 from bzzz_operator.kinds import HIVE_AGENT, META_DISCUSSION
 from bzzz_operator.objects import Json, part
 from bzzz_operator.runtime.clock import Now, utc_now

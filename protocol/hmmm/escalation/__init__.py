@@ -1,7 +1,7 @@
 """What leaves the hive when a human is asked, and what may come back (architecture §11). Pure: no clock, no I/O.
 
-Whoever holds the hive key relays: the operator by aiohttp, `bzzz local` by httpx. Both send the same bytes, sign and
-check them alike and wait equally long, because that is decided here.
+Whoever holds the hive key relays: the operator, or a process of `bzzz local`. Both send the same bytes, sign and check
+them alike and wait equally long, because that is decided here.
 """
 
 from hmmm.escalation.answer import Answer, read_answer
