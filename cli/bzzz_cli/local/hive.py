@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +20,7 @@ from bzzz_cli.local.config import Folders
 from bzzz_cli.local.files import write_json, write_private
 from bzzz_cli.local.issues import load_issues
 from bzzz_cli.local.plan import HIVE, SCRIBE, AgentPlan, HivePlan, LocalOptions
-from bzzz_cli.local.ports import HivePorts
+from bzzz_cli.local.ports import HivePorts, free_ports
 from bzzz_cli.local.processes import Command, Supervisor, argv_of
 from bzzz_cli.local.repository import serve_copy
 from bzzz_cli.local.uids import free_uids
@@ -233,6 +233,8 @@ class LocalHive:
         told = self._options.escalation
         if told is None:
             return
+        if told.answer_port == 0:  # one that stays the same while the process is started again
+            told = replace(told, answer_port=free_ports(1)[0])
         path = config.escalation(self._folders, HIVE, told, api_url, public_url)
         await self._supervisor.start(
             _python("escalation", "bzzz_cli.local.escalation", "--config", str(path), network=True)
