@@ -1,5 +1,5 @@
 # The project's commands. Each installs what it needs first and does nothing twice.
-.PHONY: help install test lint format demo up cluster cluster-down images bench bench-operator clean
+.PHONY: help install test lint format demo up cluster cluster-down images bench bench-operator scenario-clarification scenario-escalation clean
 
 PY := .venv/bin/python
 
@@ -10,6 +10,8 @@ PY := .venv/bin/python
 ONCE ?=
 REPORT ?=
 MODEL ?=
+# make scenario-escalation VERDICT=abandon   what the person decides
+VERDICT ?=
 
 help:
 	@echo "make install   put everything needed into .venv and node_modules"
@@ -17,6 +19,7 @@ help:
 	@echo "make up        a hive on Kubernetes, from nothing to pull requests (ONCE=1 ends when all issues have an outcome)"
 	@echo "make cluster   a Kubernetes cluster: kind where Docker runs, else built in (CLUSTER=current takes yours)"
 	@echo "make cluster-down   remove it and everything of it"
+	@echo "make scenario-clarification, scenario-escalation   a story on real parts, told to its end (VERDICT=abandon, MODEL=name)"
 	@echo "make images    build every container image"
 	@echo "make test      run every check and every test (STAGE='mesh cli' for some)"
 	@echo "make lint      linters, formatters, types, import contracts"
@@ -50,6 +53,12 @@ cluster-down: install
 
 images: install
 	@$(PY) -m tools.images build --export
+
+scenario-clarification: install
+	@$(PY) -m tools.scenarios clarification $(if $(MODEL),--model $(MODEL))
+
+scenario-escalation: install
+	@$(PY) -m tools.scenarios escalation $(if $(VERDICT),--verdict $(VERDICT))
 
 bench-operator: install
 	@$(PY) -m tools.bench.run operator

@@ -86,3 +86,24 @@ def test_wrong_use_exits_2_and_says_what_was_expected(
     assert done.returncode == 2
     assert wanted in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["--escalation-url", "http://127.0.0.1:1/hook"], "expected both, or neither"),
+        (["--escalation-url", "ftp://x", "--escalation-secret", "."], "expected an http or https address"),
+        (
+            ["--escalation-url", "http://x", "--escalation-secret", "."],
+            "expected a file token and hmac in it",
+        ),
+    ],
+)
+def test_a_webhook_that_cannot_be_used_is_said_before_anything_starts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], problem: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "hive.yaml").write_text(GOOD)
+    result = local("-f", str(tmp_path / "hive.yaml"), "--repo", str(tmp_path), *options)
+    assert result.returncode == 2
+    assert problem in result.stderr

@@ -1,0 +1,3 @@
+"""The table that somebody wants exported."""
+
+TABLE = {"sugar": 2}

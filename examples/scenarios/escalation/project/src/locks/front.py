@@ -1,0 +1,3 @@
+"""The front door's lock."""
+
+DIGITS = 4
