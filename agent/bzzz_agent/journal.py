@@ -17,11 +17,11 @@ from bzzz_agent.failpoints import Failpoints
 from bzzz_agent.ids import new_id
 from bzzz_agent.log_client import LogClient, LogError
 from hmmm.base import Model
-from hmmm.discussion import Discussion, Escalated, Spoken, faults_of
+from hmmm.discussion import Discussion, Escalated, HelpAsked, Spoken, faults_of
 from hmmm.envelope import SigningKey
 from hmmm.errors import BzzzError
 from hmmm.identity import IssueIdentity
-from hmmm.messages import Escalation, Message, MetaMessage, Signed, sign_message
+from hmmm.messages import Escalation, Message, MetaMessage, Signed, TaskHelpRequest, sign_message
 from hmmm.observer import Entry, LogObserver, LogOwner
 from hmmm.records import MessageReceived, MessageSent, Record, data_of, record_kind_of, signed_of
 
@@ -98,6 +98,15 @@ class Journal:
             if isinstance(data, MessageSent):
                 parsed.append(signed_of(data, verify=False))
         return list(parsed)
+
+    def heard(self, issue: IssueIdentity, digest: str) -> MetaMessage | None:
+        """Return another's word on an issue as it was received, by its digest."""
+        for record in self.facts(issue, "message_received"):
+            data = data_of(record) if record.id == digest else None
+            if isinstance(data, MessageReceived):
+                message = signed_of(data, verify=False).message
+                return message if isinstance(message, MetaMessage) else None
+        return None
 
     async def open(self) -> None:
         """Read and fold the whole log."""
@@ -178,6 +187,8 @@ class Journal:
         message, event = signed.message, None
         if isinstance(message, Escalation):
             event = Escalated(signed.digest, message)
+        elif isinstance(message, TaskHelpRequest):
+            event = HelpAsked(signed.digest, message)
         elif isinstance(message, MetaMessage):
             event = Spoken(signed.digest, message, "claimant")
         faults = () if state is None or event is None else faults_of(state, event, at)

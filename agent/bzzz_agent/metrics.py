@@ -21,6 +21,12 @@ class AgentMetrics:
         self.reviews = Counter(
             "bzzz_reviews_total", "Answers given to others' plans", ["answer"], registry=registry
         )
+        self.help = Counter(
+            "bzzz_help_total",
+            "Help: asked, and how talks with helpers ended; offered, refused and given as a helper",
+            ["event"],
+            registry=registry,
+        )
         self.safeguards = Counter(
             "bzzz_safeguards_total", "Safeguards that bit", ["safeguard"], registry=registry
         )

@@ -18,7 +18,7 @@ from bzzz_agent.github.settings import GitHubSettings
 from bzzz_crds import HiveAgentSpec
 from hmmm.base import NodeId, first_problem
 from hmmm.errors import BzzzError
-from hmmm.limits import DiscussionLimits
+from hmmm.limits import DiscussionLimits, HelpLimits
 
 HexKey = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -139,6 +139,9 @@ class AgentSettings(Settings):
             ttl_s=d.ttl.total_seconds(),
             require_human=d.require_human,
             await_answers=True,
+            help=HelpLimits(
+                requests=d.help.requests, helpers=d.help.helpers, ttl_s=d.help.ttl.total_seconds()
+            ),
         )
 
 

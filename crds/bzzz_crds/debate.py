@@ -12,6 +12,22 @@ from bzzz_crds.rules import Rule
 from bzzz_crds.values import Between, DurationBetween, Model
 
 
+class Help(Model):
+    """What a claimant does whose work failed, or the repository's tests after it."""
+
+    requests: Annotated[int, Between(0, 10)] = Field(
+        default=2,
+        description="How often one discussion asks peers for help; 0 never: a failure is a failure.",
+    )
+    helpers: Annotated[int, Between(1, 16)] = Field(
+        default=3, description="Helpers that are talked with for one request, one after the other."
+    )
+    ttl: Annotated[timedelta, DurationBetween("1s", "24h")] = Field(
+        default=timedelta(minutes=5),
+        description="Longest waiting for the help of one request, from 1s to 24h; then it escalates.",
+    )
+
+
 class Discussion(Model):
     """The debate before anything is executed; hive-wide maxima bound these."""
 
@@ -68,6 +84,7 @@ class Discussion(Model):
         default=timedelta(minutes=15),
         description="Longest planning, listening and revising in total, from 1s to 24h; then it escalates.",
     )
+    help: Help = Field(default_factory=Help, description="Help among agents.")
     require_human: Literal["never", "onObjection", "always"] = Field(
         default="never", description="When a human must agree before anything is executed."
     )

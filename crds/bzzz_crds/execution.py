@@ -94,6 +94,14 @@ class Execution(Model):
         max_length=64,
         description="Program and arguments, no shell; $(BZZZ_ISSUE_FILE) and $(BZZZ_PLAN_FILE) are replaced.",
     )
+    help_command: tuple[Argument, ...] | None = Field(
+        default=None,
+        strict=False,
+        min_length=1,
+        max_length=64,
+        description="Helps a peer whose work failed: what it prints is the suggestion, what it changes is a patch of "
+        "the plan's files; $(BZZZ_PROBLEM_FILE) says what failed. Without it the model helps, if there is one.",
+    )
     test: tuple[Argument, ...] | None = Field(
         default=None,
         strict=False,

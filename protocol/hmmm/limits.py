@@ -24,6 +24,29 @@ MAX_ACCOUNTED: Final = 32
 the longest ids and names (tests/protocol/test_safeguards.py). A round of 5 participants with 4 messages each has 20."""
 
 
+class HelpLimits(Model):
+    """Bounds of the help that a stuck claimant may ask for in one discussion; times in seconds (docs/help.md)."""
+
+    requests: int = Field(default=0, ge=0, le=10)
+    """Calls for help. 0 in discussions that were recorded before claimants asked: they still fold as they did."""
+    helpers: int = Field(default=3, ge=1, le=16)
+    """Helpers talked with, one after the other, for one request."""
+    window_s: float = Field(default=3.0, ge=0.1, le=600)
+    """How long offers are gathered before one is chosen; less where everybody who was asked has answered."""
+    ttl_s: float = Field(default=300.0, ge=1, le=86_400)
+    """Waiting for offers and suggestions of one request, in total; trying a suggestion has the execution's limits."""
+
+    def bounded_by(self, maxima: HelpLimits) -> HelpLimits:
+        """Return these limits cut to the hive's maxima."""
+        return self.model_copy(
+            update={
+                "requests": min(self.requests, maxima.requests),
+                "helpers": min(self.helpers, maxima.helpers),
+                "ttl_s": min(self.ttl_s, maxima.ttl_s),
+            }
+        )
+
+
 class DiscussionLimits(Model):
     """Bounds of one discussion; times in seconds."""
 
@@ -41,6 +64,12 @@ class DiscussionLimits(Model):
     await_answers: bool = False
     """Whether a question keeps its round open until it is answered, and what an author answers makes a new plan.
     False in discussions that were recorded before claimants answered questions: they still fold as they did."""
+    help: HelpLimits = Field(default_factory=HelpLimits)
+
+    @property
+    def asks_for_help(self) -> bool:
+        """Whether a claimant that is stuck asks for help; a suggestion is a reply, which takes two hops."""
+        return self.help.requests > 0 and self.hops >= 2
 
     @property
     def effective_message_ttl_s(self) -> float:
@@ -56,5 +85,6 @@ class DiscussionLimits(Model):
                 "hops": min(self.hops, maxima.hops),
                 "messages_per_round": min(self.messages_per_round, maxima.messages_per_round),
                 "ttl_s": min(self.ttl_s, maxima.ttl_s),
+                "help": self.help.bounded_by(maxima.help),
             }
         )

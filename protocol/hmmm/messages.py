@@ -126,21 +126,31 @@ class TaskResult(IssueMessage):
 
 
 class TaskHelpRequest(IssueMessage):
-    """A claimant is stuck while executing."""
+    """A claimant is stuck while executing: what failed, and which capability would help."""
 
     type: Literal["task_help_request"] = "task_help_request"
     problem: Text
+    """The end of what the failed command or tests said."""
     wants: tuple[Line, ...] = Field(default=(), max_length=16)
+    """As `lang:python`, `tool:ruff`; none: anybody may help."""
+    plan_digest: Digest | None = None
+    """The agreed plan, which a helper keeps to."""
+    base_sha: GitSha | None = None
+    """The commit that the work begins from; a suggested patch is a patch of it."""
+    asked: tuple[NodeId, ...] = Field(default=(), max_length=32)
+    """Whom the claimant knows to be there: once they all have answered nobody else is waited for."""
 
 
 class TaskHelpResponse(IssueMessage):
-    """An offer of help, or its refusal."""
+    """An offer of help, its refusal, or (after an offer) its withdrawal."""
 
     type: Literal["task_help_response"] = "task_help_response"
     request_id: Id
     can_help: bool
     capabilities: tuple[Line, ...] = Field(default=(), max_length=64)
     eta_seconds: float | None = Field(default=None, ge=0, le=86_400)
+    reason: Line = ""
+    """Why not."""
 
 
 class Escalation(IssueMessage):

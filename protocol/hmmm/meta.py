@@ -179,6 +179,40 @@ class ExecutionFinished(PlanAnswer):
     """The first forty files that the patch changes."""
     notes: Text = ""
     """What a reader must know of how it was made, e.g. that a small model wrote it."""
+    output: Text = ""
+    """The end of what failed printed; empty when nothing did."""
+    suggestion: Id | None = None
+    """The helper's suggestion with which it worked, if it took one."""
+
+
+class HelpChosen(PlanAnswer):
+    """The claimant takes up an offer of help; until the talk is closed it talks with this helper alone."""
+
+    request_id: Id
+    helper: NodeId
+
+
+class HelpSuggestion(PlanAnswer):
+    """What the helper would do, as text; a patch of the claim's base may come along. Both are untrusted."""
+
+    request_id: Id
+    patch: Annotated[str, Field(min_length=1, max_length=8000)] | None = None
+
+
+class HelpTried(PlanAnswer):
+    """A suggestion was tried and did not do it (the text says what failed): the helper may suggest once more."""
+
+    request_id: Id
+    suggestion: Id
+
+
+class HelpClosed(PlanAnswer):
+    """The claimant ends the talk with a helper that did not get it further; the next offer is taken up."""
+
+    request_id: Id
+    helper: NodeId
+    outcome: Literal["not_helped", "silent", "withdrew"]
+    reason: Line = ""
 
 
 class HumanVerdict(Model):
@@ -223,6 +257,10 @@ META_CONTENTS: Final[dict[str, type[Model]]] = {
     "countersigned": Countersigned,
     "execution_started": ExecutionStarted,
     "execution_finished": ExecutionFinished,
+    "help_chosen": HelpChosen,
+    "help_suggestion": HelpSuggestion,
+    "help_tried": HelpTried,
+    "help_closed": HelpClosed,
     "human_verdict": HumanVerdict,
     "discussion_closed": DiscussionClosed,
     "round_status": RoundStatus,
@@ -231,11 +269,11 @@ META_CONTENTS: Final[dict[str, type[Model]]] = {
 
 CLAIMANT_ONLY: Final = frozenset(
     {"plan_proposed", "plan_revised", "round_closed", "execution_started", "execution_finished"}
-    | {"discussion_closed", "round_status"}
+    | {"discussion_closed", "round_status", "help_chosen", "help_tried", "help_closed"}
 )
 """Types that only the discussion's claimant may send."""
 
-ROOTS: Final = CLAIMANT_ONLY | {"human_verdict"}
+ROOTS: Final = (CLAIMANT_ONLY - {"help_tried"}) | {"human_verdict"}
 """Types that start a thread of their own: hop_count 1 (architecture §5)."""
 
 NEVER_LOGGED: Final = frozenset({"round_status"})

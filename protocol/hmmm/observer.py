@@ -16,21 +16,33 @@ from hmmm.discussion import (
     Effect,
     Escalated,
     Event,
+    HelpAnswered,
+    HelpAsked,
     IllegalEventError,
     Noted,
     Spoken,
     admit,
+    admit_answer,
     open_discussion,
     step,
 )
 from hmmm.errors import LocalProtocolError, MalformedError, NotAdmittedError, RemoteProtocolError
 from hmmm.identity import IssueIdentity
 from hmmm.membership import Revocation, judge_card, read_card
-from hmmm.messages import Escalation, IssueMessage, MetaMessage, Signed, check_author
+from hmmm.messages import (
+    Escalation,
+    IssueMessage,
+    MetaMessage,
+    Signed,
+    TaskHelpRequest,
+    TaskHelpResponse,
+    check_author,
+)
 from hmmm.meta import HumanVerdict
 from hmmm.records import (
     Claimed,
     EvidenceSealed,
+    HelpReopened,
     MessageReceived,
     MessageSent,
     PullRequestOpened,
@@ -173,7 +185,7 @@ def event_of(data: Model, record: Record, seq: int, state: Discussion, owner: Lo
             return _received(data, record.at, state, owner)
         case MessageSent():
             return _sent(data, seq, state, owner)
-        case RoundReopened() | EvidenceSealed() | PullRequestOpened() | SafeguardBit():
+        case RoundReopened() | HelpReopened() | EvidenceSealed() | PullRequestOpened() | SafeguardBit():
             return Noted(data)
         case _:
             return None
@@ -185,6 +197,9 @@ def _sent(data: MessageSent, seq: int, state: Discussion, owner: LogOwner) -> Ev
     if isinstance(signed.message, Escalation):
         _check_issue(signed.message, "escalation", state)
         return Escalated(signed.digest, signed.message)
+    if isinstance(signed.message, TaskHelpRequest):
+        _check_issue(signed.message, signed.message.type, state)
+        return HelpAsked(signed.digest, signed.message)
     if not isinstance(signed.message, MetaMessage):
         return None
     message = signed.message
@@ -201,19 +216,40 @@ def _sent(data: MessageSent, seq: int, state: Discussion, owner: LogOwner) -> Ev
 def _received(data: MessageReceived, at: datetime, state: Discussion, owner: LogOwner) -> Event | None:
     signed = signed_of(data, verify=not owner.trusted)
     message = signed.message
-    if not isinstance(message, MetaMessage):
+    if not isinstance(message, MetaMessage | TaskHelpResponse):
         return None
-    if owner.trusted:
-        return _spoken(signed, message, state, owner, at)
-    card = read_card(data.card.encode(), hive=owner.hive, hive_key=owner.hive_key)
+    if not owner.trusted:
+        _check_voice(signed, data, owner, at)
+    if isinstance(message, TaskHelpResponse):
+        return answer_of(signed, state, owner, at)
+    return _spoken(signed, message, state, owner, at)
+
+
+def _check_voice(signed: Signed, data: MessageReceived, owner: LogOwner, at: datetime) -> None:
+    card, message = read_card(data.card.encode(), hive=owner.hive, hive_key=owner.hive_key), signed.message
     judge_card(card, at, owner.revoked)
     check_author(signed, card.node_id, card.peer_id)
-    if card.role != "agent" and message.query_type != "human_verdict":
+    word = message.query_type if isinstance(message, MetaMessage) else message.type
+    if card.role != "agent" and word != "human_verdict":
         raise NotAdmittedError(
-            "not_an_agent",
-            f"{message.query_type} {message.msg_id} by {card.node_id}: a {card.role} has no voice",
+            "not_an_agent", f"{word} {message.msg_id} by {card.node_id}: a {card.role} has no voice"
         )
-    return _spoken(signed, message, state, owner, at)
+
+
+def answer_of(signed: Signed, state: Discussion, owner: LogOwner, at: datetime) -> HelpAnswered:
+    """Check another's answer to a request for help against the safeguards.
+
+    Raises NotAdmittedError, MalformedError (reason own_message) for the claimant's own.
+    """
+    message = signed.message
+    if not isinstance(message, TaskHelpResponse):
+        raise LocalProtocolError(f"{message.type} is no answer to a request for help")
+    if owner.node_id == message.node_id or owner.peer_id == signed.peer_id:
+        raise MalformedError(
+            "own_message", f"{message.type} {message.msg_id}: {owner.node_id} answers itself; refused"
+        )
+    admit_answer(state, message, at)
+    return HelpAnswered(signed.digest, message)
 
 
 def _spoken(signed: Signed, message: MetaMessage, state: Discussion, owner: LogOwner, at: datetime) -> Spoken:

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from hmmm.discussion import ClosedRound, Contribution, Discussion, ObjectionState
+from hmmm.discussion import ClosedRound, Contribution, Discussion, Help, ObjectionState, Talk
 from hmmm.discussion.state import FINAL_ANSWERS
 from hmmm.errors import LocalProtocolError
 from hmmm.evidence.block import EvidenceBlock, block_of, parse_evidence_block, render_block
@@ -26,6 +26,8 @@ MAX_SAID: Final = 240
 MAX_FILES: Final = 20
 TABLE_BUDGET: Final = 24_000
 """Characters of discussion table; what does not fit is in the transcript."""
+HELP_BUDGET: Final = 8_000
+"""Characters on help, likewise."""
 
 _KINDS: Final = {
     "no_objection": "no objection",
@@ -39,6 +41,14 @@ _OUTCOMES: Final = {
     "restated": "restated",
     "noted": "noted",
     "not_followed": "not followed",
+}
+_TALKS: Final = {
+    "open": "is still talked with",
+    "helped": "**it worked**",
+    "not_helped": "it did not work",
+    "silent": "was chosen and fell silent",
+    "withdrew": "was chosen and withdrew",
+    "unfinished": "the talk was not finished",
 }
 _TESTS: Final = {
     "passed": "passed",
@@ -116,6 +126,7 @@ def _discussion(state: Discussion) -> Iterable[str]:
     if state.verdict is not None:
         words = f": {escape_markdown(state.verdict_text)}" if state.verdict_text else ""
         yield f"A human decided: **{state.verdict}**{words}"
+    yield _helps(state)
     if state.safeguards:
         bitten = sorted(
             {f"{safeguard} ({node})" if node else safeguard for safeguard, node in state.safeguards}
@@ -165,3 +176,36 @@ def _round(closed: ClosedRound) -> str:
         f"disputed by {len(closed.disputed)}" if closed.disputed else "",
     ]
     return "; ".join(part for part in parts if part)
+
+
+def _helps(state: Discussion) -> str:
+    lines = [f"- {line}" for help_ in state.helps for line in _help(help_)]
+    spent = 0
+    for index, line in enumerate(lines):
+        spent += len(line)
+        if spent > HELP_BUDGET:
+            return "\n".join(lines[:index]) + f"\n- … and {len(lines) - index} more, in the transcript."
+    return "\n".join(lines)
+
+
+def _help(help_: Help) -> Iterable[str]:
+    wants = f" ({escape_markdown(', '.join(help_.wants), 160)})" if help_.wants else ""
+    offers = sum(offer.can_help for offer in help_.offers)
+    yield (
+        f"Help was asked for{wants}: {escape_markdown(help_.problem, MAX_SAID)}; "
+        f"{offers} of {len(help_.offers)} who answered offered it"
+    )
+    for talk in help_.talks:
+        yield _talk(talk)
+
+
+def _talk(talk: Talk) -> str:
+    who, outcome = f"**{escape_markdown(talk.helper, 63)}**", _TALKS[talk.outcome]
+    if not talk.suggestions:
+        why = f": {escape_markdown(talk.reason, 160)}" if talk.reason else ""
+        return f"{who} {outcome}{why}"
+    last = talk.suggestions[-1]
+    tries = f" on try {len(talk.suggestions)}" if len(talk.suggestions) > 1 else ""
+    patch = " and a patch" if last.patch is not None else ""
+    words = escape_markdown(last.text, MAX_SAID) or "no words"
+    return f"{who} suggested{tries}: {words}{patch}; {outcome}"

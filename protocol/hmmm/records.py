@@ -27,6 +27,7 @@ RecordKind = Literal[
     "message_sent",
     "message_received",
     "round_reopened",
+    "help_reopened",
     "safeguard",
     "effect_intended",
     "evidence_sealed",
@@ -99,6 +100,12 @@ class RoundReopened(Model):
     round: int = Field(ge=1, le=MAX_ROUND)
 
 
+class HelpReopened(Model):
+    """The claimant restarted while it waited for help: whoever it waits for has the full time again."""
+
+    request_id: Id
+
+
 class SafeguardBit(Model):
     """A bound of §6 that bit: which, on whom, and the message it stopped."""
 
@@ -150,6 +157,7 @@ RECORD_DATA: Final[dict[str, type[Model]]] = {
     "message_sent": MessageSent,
     "message_received": MessageReceived,
     "round_reopened": RoundReopened,
+    "help_reopened": HelpReopened,
     "safeguard": SafeguardBit,
     "effect_intended": EffectIntended,
     "evidence_sealed": EvidenceSealed,

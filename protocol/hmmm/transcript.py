@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from hmmm.base import Model
-from hmmm.discussion import ClosedRound, Discussion, ObjectionState
+from hmmm.discussion import ClosedRound, Discussion, Help, ObjectionState, Talk
 from hmmm.errors import RemoteProtocolError
 from hmmm.messages import MetaMessage, Signed
 from hmmm.meta import PlanProposed, PlanRevised
@@ -48,6 +48,7 @@ def transcript_view(entries: Iterable[Entry], discussion: Discussion) -> dict[st
         "verdict": discussion.verdict,
         "verdictText": discussion.verdict_text,
         "execution": None if discussion.execution is None else discussion.execution.to_object(),
+        "helps": [_help(help_) for help_ in discussion.helps],
         "safeguards": [{"safeguard": name, "node": node} for name, node in discussion.safeguards],
         "violations": list(discussion.violations),
         "entries": records,
@@ -149,6 +150,42 @@ def _objection(objection: ObjectionState) -> dict[str, Any]:
         "reason": objection.reason,
         "status": objection.status,
         "resolution": objection.resolution,
+    }
+
+
+def _help(help_: Help) -> dict[str, Any]:
+    return {
+        "msgId": help_.msg_id,
+        "at": _iso(help_.at),
+        "phase": help_.phase.value,
+        "problem": help_.problem,
+        "wants": list(help_.wants),
+        "asked": list(help_.asked),
+        "helper": help_.helper,
+        "offers": [
+            {
+                "node": offer.node_id,
+                "canHelp": offer.can_help,
+                "capabilities": list(offer.capabilities),
+                "etaSeconds": offer.eta_s,
+                "reason": offer.reason,
+            }
+            for offer in help_.offers
+        ],
+        "talks": [_talk(talk) for talk in help_.talks],
+    }
+
+
+def _talk(talk: Talk) -> dict[str, Any]:
+    return {
+        "helper": talk.helper,
+        "chosenAt": _iso(talk.chosen_at),
+        "outcome": talk.outcome,
+        "reason": talk.reason,
+        "suggestions": [
+            {"msgId": s.msg_id, "text": s.text, "patch": s.patch, "outcome": s.outcome, "result": s.result}
+            for s in talk.suggestions
+        ],
     }
 
 

@@ -11,6 +11,8 @@ from hmmm.discussion import (
     TRANSITIONS,
     Escalated,
     Event,
+    HelpAnswered,
+    HelpAsked,
     IllegalEventError,
     Noted,
     Phase,
@@ -18,12 +20,16 @@ from hmmm.discussion import (
     diagram,
     step,
 )
-from hmmm.messages import Escalation, MetaMessage
+from hmmm.messages import Escalation, MetaMessage, TaskHelpRequest, TaskHelpResponse
 from hmmm.meta import (
     Countersigned,
     DiscussionClosed,
     ExecutionFinished,
     ExecutionStarted,
+    HelpChosen,
+    HelpClosed,
+    HelpSuggestion,
+    HelpTried,
     HumanVerdict,
     NoObjection,
     PlanProposed,
@@ -31,7 +37,7 @@ from hmmm.meta import (
     RoundClosed,
     RoundStatus,
 )
-from hmmm.records import EvidenceSealed, PullRequestOpened, RoundReopened, SafeguardBit
+from hmmm.records import EvidenceSealed, HelpReopened, PullRequestOpened, RoundReopened, SafeguardBit
 from tests.support.discussions import BASE, HEAD, START, TREE, Claimant, Hive, a_plan, debate
 
 UNKNOWN = "0" * 64
@@ -102,6 +108,32 @@ IN_PHASE: dict[Phase, Callable[[], Claimant]] = {
     Phase.ABANDONED: abandoned,
 }
 
+STEPS_OF_HELP: dict[str, int] = {
+    "task_help_request": 1,
+    "task_help_response": 2,
+    "help_reopened": 2,
+    "help_chosen": 3,
+    "help_suggestion": 4,
+    "help_tried": 5,
+    "help_closed": 5,
+}
+"""How far help must have come for each of its triggers to have a place: stuck, asked, offered, chosen, suggested."""
+
+
+def come_so_far(claimant: Claimant, steps: int) -> Claimant:
+    helper = claimant.hive.node("bzzz-2")
+    taken: list[Callable[[], object]] = [
+        claimant.fail,
+        claimant.ask_for_help,
+        lambda: claimant.offer(helper),
+        lambda: claimant.choose(helper),
+        lambda: claimant.suggest(helper),
+    ]
+    for step_ in taken[:steps]:
+        step_()
+    return claimant
+
+
 TRIGGERS = sorted({trigger for _, trigger in TRANSITIONS} | {"countersigned", "safeguard", "round_status"})
 
 
@@ -115,7 +147,14 @@ def parameters_of(trigger: str, claimant: Claimant) -> Model:
         "window_s": 30,
         "limits": claimant.limits,
     }
+    help_, talk = claimant.state.help, claimant.state.help and claimant.state.help.talk
+    about = {"plan_digest": digest, "request_id": "none" if help_ is None else help_.msg_id}
+    suggestion = talk.untried.msg_id if talk and talk.untried else "none"
     made: dict[str, Callable[[], Model]] = {
+        "help_chosen": lambda: HelpChosen(**about, helper="bzzz-2"),
+        "help_suggestion": lambda: HelpSuggestion(**about),
+        "help_tried": lambda: HelpTried(**about, suggestion=suggestion),
+        "help_closed": lambda: HelpClosed(**about, helper="bzzz-2", outcome="not_helped"),
         "plan_proposed": lambda: PlanProposed(**proposal),
         "plan_revised": lambda: PlanRevised(**proposal, supersedes="x" if plan is None else plan.msg_id),
         "contribution": lambda: NoObjection(plan_digest=digest),
@@ -164,10 +203,19 @@ def event_for(trigger: str, claimant: Claimant) -> Event:
     }
     if trigger in FACTS:
         return Noted(FACTS[trigger])
+    help_ = claimant.state.help
+    request_id = "none" if help_ is None else help_.msg_id
+    if trigger == "help_reopened":
+        return Noted(HelpReopened(request_id=request_id))
+    if trigger == "task_help_request":
+        return HelpAsked("e" * 64, TaskHelpRequest(node_id="bzzz-0", problem="1 failed", **header))
+    if trigger == "task_help_response":
+        response = TaskHelpResponse(node_id="bzzz-3", request_id=request_id, can_help=True, **header)
+        return HelpAnswered("e" * 64, response)
     if trigger == "escalation":
         return Escalated("e" * 64, Escalation(node_id="bzzz-0", reason="stuck", **header))
     by = "claimant"
-    if trigger in {"contribution", "countersigned"}:
+    if trigger in {"contribution", "countersigned", "help_suggestion"}:
         by = "participant"
     elif trigger.startswith("human_verdict"):
         by = "authority"
@@ -182,6 +230,8 @@ def event_for(trigger: str, claimant: Claimant) -> Event:
 @pytest.mark.parametrize("phase", list(Phase))
 def test_every_event_in_every_phase_moves_by_the_table_or_changes_nothing(phase: Phase, trigger: str) -> None:
     claimant = IN_PHASE[phase]()
+    if phase is Phase.EXECUTING:
+        claimant = come_so_far(claimant, STEPS_OF_HELP.get(trigger, 0))
     state = claimant.state
     assert state.phase is phase
     event = event_for(trigger, claimant)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from hmmm.discussion import ENDED, Discussion, Phase, Violated, Wait, decide
 from hmmm.limits import DiscussionLimits
+from hmmm.messages import MetaMessage
 from hmmm.meta import (
     Answer,
     ClarificationNeeded,
@@ -45,6 +46,12 @@ def _with_plan(move: Move) -> Move:
     return lambda c, n: move(c, n) if c.state.plan is not None else None
 
 
+def heard(c: Claimant) -> MetaMessage | None:
+    """The last word of the discussion that another said."""
+    words = [s.message for s in c.heard if isinstance(s.message, MetaMessage)]
+    return words[-1] if words else None
+
+
 HONEST: dict[str, Move] = {
     "act": _honest,
     "report": _seal_and_close,
@@ -56,8 +63,9 @@ HONEST: dict[str, Move] = {
     "suggestion": _with_plan(lambda c, n: c.hear(n, Suggestion(plan_digest=c.plan_digest))),
     "question": _with_plan(lambda c, n: c.hear(n, ClarificationNeeded(plan_digest=c.plan_digest))),
     "answer": _with_plan(
-        lambda c, n: c.heard and c.hear(n, Answer(plan_digest=c.plan_digest), parent=c.heard[-1].message)
+        lambda c, n: heard(c) and c.hear(n, Answer(plan_digest=c.plan_digest), parent=heard(c))
     ),
+    "offer help": lambda c, n: c.offer(n),
     "countersign": lambda c, n: c.countersign(n) if c.plan_and_account else None,
     "dispute": lambda c, n: c.left_out(n) if c.plan_and_account else None,
     "proceed": lambda c, n: c.human("proceed", n),

@@ -15,7 +15,7 @@ from markdown_it import MarkdownIt
 from hmmm.errors import EvidenceError, LocalProtocolError
 from hmmm.evidence import block_of, parse_evidence_block
 from hmmm.evidence.block import BEGIN, END, MAX_BODY_CHARACTERS
-from hmmm.limits import DiscussionLimits
+from hmmm.limits import DiscussionLimits, HelpLimits
 from hmmm.markdown import escape_markdown, plain_line
 from hmmm.meta import ClarificationNeeded, Suggestion, TestRun
 from hmmm.patch_digest import patch_digest
@@ -64,6 +64,34 @@ def test_hostile_text_stays_text_wherever_it_stands(hostile: str) -> None:
     rows = [line for line in above.splitlines() if line.startswith("| 1 |")]
     assert all(len(re.findall(r"(?<!\\)\|", row)) == 6 for row in rows)
     assert len(rows) == 2
+
+
+@pytest.mark.parametrize("hostile", HOSTILE, ids=range(len(HOSTILE)))
+def test_hostile_help_stays_text_and_is_cut(hostile: str) -> None:
+    limits = DiscussionLimits(help=HelpLimits(requests=1, helpers=16))
+    claimant, first, _ = debate(limits=limits)
+    said = hostile.encode(errors="replace").decode()
+    claimant.get_stuck()
+    claimant.ask_for_help(said[:300], problem=said[:4000])
+    crowd = [first, *(claimant.hive.node(f"crowd-{n}") for n in range(15))]
+    for node in crowd:
+        claimant.offer(node)
+    for _ in crowd:
+        claimant.act()
+        helper = next(node for node in crowd if node.node_id == claimant.help.helper)
+        claimant.suggest(helper, said[:4000])
+        if len(claimant.help.talks) < len(crowd):
+            claimant.close_talk(reason=said[:300])
+    claimant.finish(suggestion=claimant.heard[-1].message.msg_id)
+    claimant.seal()
+    sealed = evidence_of(claimant)
+    body = text_of(sealed)
+    above = body.partition(BEGIN)[0]
+    assert body.count(BEGIN) == body.count(END) == 1
+    assert "<" not in above
+    assert re.findall(r"[#@]\w|GH-\d", above.replace("Closes #42", "").replace("&#8203;", "\u200b")) == []
+    assert above.count("crowd-") >= 3
+    assert len(above) < 12_000
 
 
 @given(text=st.text(max_size=400), limit=st.integers(2, 300))

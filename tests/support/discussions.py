@@ -12,18 +12,47 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from hmmm.base import Model
-from hmmm.discussion import CloseRound, Decision, Discussion, Escalate, Execute, Propose, Revise, decide
+from hmmm.discussion import (
+    AskForHelp,
+    ChooseHelper,
+    CloseRound,
+    CloseTalk,
+    Decision,
+    Discussion,
+    Escalate,
+    Execute,
+    Help,
+    Propose,
+    Revise,
+    TrySuggestion,
+    decide,
+    may_go_on,
+)
 from hmmm.envelope import STATEMENT_TYPE, Envelope, SigningKey, sha256_hex
 from hmmm.evidence import Bundle, Statement, make_statement
 from hmmm.hypercore_proof import log_key_of_seed
 from hmmm.identity import IssueIdentity
 from hmmm.limits import DiscussionLimits
 from hmmm.membership import MembershipCard, Revocation, Revocations, sign_card, sign_revocations
-from hmmm.messages import ESCALATION_TOPIC, Escalation, MetaMessage, Signed, issue_topic, sign_message
+from hmmm.messages import (
+    ESCALATION_TOPIC,
+    HIVE_TOPIC,
+    Escalation,
+    MetaMessage,
+    Signed,
+    TaskHelpRequest,
+    TaskHelpResponse,
+    issue_topic,
+    sign_message,
+)
 from hmmm.meta import (
     Countersigned,
     ExecutionFinished,
     ExecutionStarted,
+    HelpChosen,
+    HelpClosed,
+    HelpSuggestion,
+    HelpTried,
     HumanVerdict,
     MetObjection,
     NoObjection,
@@ -42,6 +71,7 @@ from hmmm.pr_body import Report, render_pr_body
 from hmmm.records import (
     Claimed,
     EvidenceSealed,
+    HelpReopened,
     MessageReceived,
     MessageSent,
     Record,
@@ -211,9 +241,8 @@ class Claimant:
 
     def log_own(self, signed: Signed) -> Entry:
         """Append an own message."""
-        topic = (
-            issue_topic(self.issue.number) if isinstance(signed.message, MetaMessage) else ESCALATION_TOPIC
-        )
+        topics = {"meta_msg": issue_topic(self.issue.number), "escalation": ESCALATION_TOPIC}
+        topic = topics.get(signed.message.type, HIVE_TOPIC)
         self.sent.append(signed)
         return self.record(MessageSent(topic=topic, envelope=signed.envelope.raw.decode()))
 
@@ -370,6 +399,95 @@ class Claimant:
         )
         return self.hear(relay, HumanVerdict(verdict=verdict, signed=signed.decode()), text, parent=None)
 
+    # --- help
+
+    @property
+    def help(self) -> Help:
+        """The request for help that is open."""
+        assert self.state.help is not None
+        return self.state.help
+
+    def get_stuck(self, reason: str = "the tests fail") -> Entry:
+        """Agree on the plan, execute it, fail."""
+        self.pass_time(self.limits.window_s)
+        self.close()
+        self.pass_time(5)
+        self.execute()
+        return self.fail(reason)
+
+    def fail(self, reason: str = "the tests fail") -> Entry:
+        """Fail while executing."""
+        return self.finish(ok=False, reason=reason, head_sha=None, patch_digest=None, output="1 failed")
+
+    def ask_for_help(self, *wants: str, asked: Iterable[str] = (), **fields: Any) -> Entry:
+        """Ask for help."""
+        values = {
+            "problem": "1 failed",
+            "wants": wants,
+            "plan_digest": self.plan_digest,
+            "base_sha": BASE,
+            "asked": tuple(asked),
+        }
+        message = TaskHelpRequest(**self._header(self.node.node_id) | values | fields)
+        return self.log_own(sign_message(message, self.node.key))
+
+    def offer(self, node: Node, *capabilities: str, eta: float | None = 5, **fields: Any) -> Entry:
+        """Hear an offer of help, or (`can_help=False`) its refusal."""
+        values = {
+            "request_id": self.help.msg_id if self.state.help else "none",
+            "can_help": True,
+            "capabilities": capabilities,
+            "eta_seconds": eta,
+        }
+        message = TaskHelpResponse(**self._header(node.node_id) | values | fields)
+        signed = sign_message(message, node.key)
+        self.heard.append(signed)
+        envelope, card = signed.envelope.raw.decode(), node.card_bytes.decode()
+        return self.record(MessageReceived(topic=HIVE_TOPIC, envelope=envelope, card=card))
+
+    def choose(self, helper: str | Node, **fields: Any) -> Entry:
+        """Take up an offer."""
+        name = helper.node_id if isinstance(helper, Node) else helper
+        values = {"plan_digest": self.plan_digest, "request_id": self.help.msg_id, "helper": name}
+        return self.say(HelpChosen(**values | fields))
+
+    def suggest(self, node: Node, text: str = "try this", patch: str | None = None, **fields: Any) -> Entry:
+        """Hear a suggestion, a reply to the claimant's last word of the talk."""
+        words = HelpSuggestion(plan_digest=self.plan_digest, request_id=self.help.msg_id, patch=patch)
+        return self.hear(node, words, text, **{"parent": self._last_word_of_talk()} | fields)
+
+    def tried(self, text: str = "2 failed", **fields: Any) -> Entry:
+        """Say that a suggestion did not do it."""
+        talk = self.help.talk
+        assert talk is not None
+        tried = talk.untried or talk.suggestions[-1]
+        (last,) = [s.message for s in self.heard if s.message.msg_id == tried.msg_id]
+        assert isinstance(last, MetaMessage)
+        values = {"plan_digest": self.plan_digest, "request_id": self.help.msg_id, "suggestion": last.msg_id}
+        return self.say(HelpTried(**values | fields), text, parent=last)
+
+    def close_talk(self, outcome: str = "not_helped", reason: str = "", **fields: Any) -> Entry:
+        """End the talk with a helper."""
+        values = {
+            "plan_digest": self.plan_digest,
+            "request_id": self.help.msg_id,
+            "helper": self.help.talks[-1].helper if self.help.talks else "nobody",
+            "outcome": outcome,
+            "reason": reason,
+        }
+        return self.say(HelpClosed(**values | fields))
+
+    def reopen_help(self) -> Entry:
+        """Restart while help is awaited."""
+        return self.record(HelpReopened(request_id=self.help.msg_id if self.state.help else "none"))
+
+    def _last_word_of_talk(self) -> MetaMessage | None:
+        for signed in reversed(self.sent):
+            message = signed.message
+            if isinstance(message, MetaMessage) and message.query_type in {"help_chosen", "help_tried"}:
+                return message
+        return None
+
     # --- what follows
 
     def decide(self) -> Decision:
@@ -388,6 +506,16 @@ class Claimant:
                 self.revise()
             case Escalate(reason=reason):
                 self.escalate(reason)
+            case AskForHelp():
+                self.ask_for_help()
+            case ChooseHelper(offer=offer):
+                self.choose(offer.node_id)
+            case TrySuggestion():
+                talk = self.help.talk
+                assert talk is not None
+                self.tried() if may_go_on(talk, self.state.limits) else self.close_talk()
+            case CloseTalk(outcome=outcome, reason=reason):
+                self.close_talk(outcome, reason)
             case Execute():
                 self.finish() if self.state.phase == "Executing" else self.execute()
             case _:

@@ -7,23 +7,28 @@ from datetime import datetime, timedelta
 import structlog
 import trio
 
-from bzzz_agent.claimant import ending, planning, reporting, working
+from bzzz_agent.claimant import ending, helping, planning, reporting, working
 from bzzz_agent.claimant.case import Case, StoppedError
 from bzzz_agent.execution import PlanFailedError
 from bzzz_agent.journal import StaleWordError
 from hmmm.discussion import (
+    AskForHelp,
+    ChooseHelper,
     CloseRound,
+    CloseTalk,
     Decision,
     Discussion,
     Done,
     Escalate,
     Execute,
+    GetHelp,
     GiveUp,
     ObjectionState,
     Phase,
     Propose,
     Report,
     Revise,
+    TrySuggestion,
     Wait,
     decide,
 )
@@ -62,6 +67,8 @@ async def _do(case: Case, state: Discussion, decision: Decision) -> None:
             await _revise(case, objections, text)
         case Execute():
             await _execute(case, state)
+        case AskForHelp() | ChooseHelper() | TrySuggestion() | CloseTalk():
+            await _get_help(case, decision)
         case Report():
             await reporting.report(case)
         case Escalate(reason=reason):
@@ -99,6 +106,18 @@ async def _execute(case: Case, state: Discussion) -> None:
         await working.start(case)
         return
     await working.work(case)
+
+
+async def _get_help(case: Case, decision: GetHelp) -> None:
+    match decision:
+        case AskForHelp():
+            await helping.ask(case)
+        case ChooseHelper(offer=offer):
+            await helping.choose(case, offer)
+        case TrySuggestion(suggested=suggested):
+            await working.try_suggestion(case, suggested)
+        case CloseTalk(helper=helper, outcome=outcome, reason=reason):
+            await helping.close(case, helper, outcome, reason)
 
 
 async def _wait(case: Case, state: Discussion, until: datetime | None) -> None:

@@ -13,10 +13,11 @@ from typing import TypeVar, cast
 import structlog
 import trio
 
-from bzzz_agent.claimant import ending, planning, reporting
+from bzzz_agent.claimant import ending, helping, planning, reporting
 from bzzz_agent.claimant.case import Case, StoppedError, Tools
 from bzzz_agent.claimant.chair import chair
 from bzzz_agent.claimant.leftovers import claimed_with, left_over
+from bzzz_agent.claimant.offers import Offers
 from bzzz_agent.claimant.questions import Questions
 from bzzz_agent.claimant.table import Table
 from bzzz_agent.drain import Drain
@@ -219,6 +220,7 @@ class Desk:
         async with trio.open_nursery() as nursery:
             table = Table(case)
             await nursery.start(table.listen)
+            await nursery.start(Offers(case).listen)
             nursery.start_soon(table.repeat)
             nursery.start_soon(Questions(case).answer)
             nursery.start_soon(self._keep, case)
@@ -241,6 +243,7 @@ class Desk:
     async def _reopen(self, case: Case) -> None:
         """A claimant that restarts calls its reviewers back and opens its round again with a full window (§6)."""
         state = case.state
+        await helping.reopen(case)
         if state.plan is None or state.phase not in {Phase.LISTENING, Phase.REVISING}:
             return
         await Table(case).call()

@@ -88,6 +88,10 @@ def _case_for_a_human(case: Case) -> str:
     state = case.state
     lines = [] if state.plan is None else [f"Plan of round {state.round}: {state.plan.plan.summary}"]
     lines += [f"Open objection by {o.node_id}: {o.reason}" for o in state.open_blocking]
+    if state.execution is not None and not state.execution.ok:
+        lines.append(f"What failed: {state.execution.reason}\n{state.execution.output[-1500:]}")
+    for talk in (talk for help_ in state.helps for talk in help_.talks):
+        lines.append(f"Help by {talk.helper}: {talk.outcome.replace('_', ' ')} {talk.reason}".rstrip())
     return "\n".join(lines)[:4000]
 
 

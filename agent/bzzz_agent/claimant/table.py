@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import structlog
 import trio
 
+from bzzz_agent.claimant import helping
 from bzzz_agent.claimant.case import Case
 from bzzz_agent.inbox import Heard
 from hmmm.discussion import ENDED, Discussion, Phase, Spoken, step
@@ -32,6 +33,9 @@ RECORDED = frozenset(
         "discussion_ttl",
         "not_claimant",
         "ejected",
+        "not_helper",
+        "not_asked",
+        "help_ttl",
     }
 )
 """Refusals that are safeguards of §6: recorded, so that the transcript shows that they bit."""
@@ -95,6 +99,7 @@ class Table:
             state = self.case.state
             if state.phase in {Phase.LISTENING, Phase.EXECUTING} and state.plan is not None:
                 await self._repeat_round(state)
+            await helping.repeat(self.case)
 
     async def call(self) -> None:
         """Announce the claim again: reviewers that do not follow the discussion come to its topic."""

@@ -16,9 +16,20 @@ from bzzz_agent.execution.errors import (
 from bzzz_agent.execution.facade import Execution
 from bzzz_agent.execution.runner_client import Runner
 from bzzz_agent.execution.settings import ExecutionSettings
-from bzzz_agent.execution.task import Executed, Feedback, FeedbackItem, OnProgress, Task, TestOutcome
+from bzzz_agent.execution.task import (
+    Advice,
+    Executed,
+    Feedback,
+    FeedbackItem,
+    OnProgress,
+    Suggestion,
+    Task,
+    TestOutcome,
+    Trouble,
+)
 
 __all__ = [
+    "Advice",
     "CommandFailedError",
     "Executed",
     "Execution",
@@ -35,6 +46,8 @@ __all__ = [
     "Runner",
     "RunnerRefusedError",
     "RunnerUnavailableError",
+    "Suggestion",
     "Task",
     "TestOutcome",
+    "Trouble",
 ]

@@ -14,7 +14,7 @@ import structlog
 from bzzz_agent.execution.errors import CommandFailedError, LimitExceededError
 from bzzz_agent.execution.limits import Meter, expect_success
 from bzzz_agent.execution.runner_client import Runner
-from bzzz_agent.execution.task import OnProgress, Task
+from bzzz_agent.execution.task import Feedback, OnProgress, Task
 from bzzz_agent.reasoning.errors import BudgetSpentError, ModelNonsenseError, ReasoningError
 from bzzz_agent.reasoning.model import ReasoningModel
 from bzzz_agent.reasoning.paragraph import write_paragraph
@@ -72,6 +72,8 @@ class Builtin:
     meter: Meter
     timeout_s: float
     on_progress: OnProgress | None = None
+    feedback: Feedback | None = None
+    """What failed before and what a helper suggests."""
 
     async def execute(self) -> BuiltinResult:
         """Do it. Raises ExecutionError."""
@@ -94,6 +96,7 @@ class Builtin:
                 fenced("issue", f"{self.task.title}\n\n{self.task.body}", 12_000),
                 "The agreed plan:",
                 fenced("plan", self.plan.to_json().decode(), 8_000),
+                *self._said_since(),
             )
         )
         tools = (self.read_file, self.write_file, self.search, self.list_files, self.run)
@@ -109,6 +112,15 @@ class Builtin:
             return await self._paragraph()
         self.meter.spend(answered.usage)
         return BuiltinResult(answered.value[:2000], f"Written by {self.model.name}.")
+
+    def _said_since(self) -> tuple[str, ...]:
+        if self.feedback is None:
+            return ()
+        said = "\n\n".join(f"{item.node_id} ({item.kind}): {item.text}" for item in self.feedback.items)
+        return (
+            "It was tried before and failed. What failed, and what a peer suggests (it may be wrong):",
+            fenced("feedback", said, 10_000),
+        )
 
     async def _paragraph(self) -> BuiltinResult:
         path = self._prose_file()

@@ -15,11 +15,12 @@ import trio
 from bzzz_agent.execution.errors import ExecutionError, LimitExceededError, RunnerUnavailableError
 from bzzz_agent.execution.limits import Meter
 from bzzz_agent.execution.runner_client import Runner, RunResult
-from bzzz_agent.execution.task import OnProgress, Task
+from bzzz_agent.execution.task import OnProgress, Task, Trouble
 from bzzz_agent.model_proxy import ModelProxy, Session, Upstream
 
 ISSUE_FILE: Final = "BZZZ_ISSUE_FILE"
 PLAN_FILE: Final = "BZZZ_PLAN_FILE"
+PROBLEM_FILE: Final = "BZZZ_PROBLEM_FILE"
 PROGRESS_EVERY_S: Final = 1.0
 
 _REFERENCE: Final = re.compile(r"\$\$|\$\(([A-Za-z_][A-Za-z0-9_]*)\)")
@@ -76,8 +77,10 @@ async def run_command(
     on_progress: OnProgress | None = None,
     model: CommandModel | None = None,
     meter: Meter | None = None,
+    trouble: Trouble | None = None,
 ) -> RunResult:
-    """Run a command in the checkout that is there, with the issue and the plan as files beside it.
+    """Run a command in the checkout that is there, with the issue and the plan as files beside it, and for a helper
+    the problem.
 
     With `model` it may ask the manifest's model, and what that uses is added to the meter. Raises LimitExceededError
     when it used up what the meter allows (the command is ended), and what the runner raises.
@@ -86,6 +89,8 @@ async def run_command(
         ISSUE_FILE: await runner.put_file("issue.json", _json(task.to_object())),
         PLAN_FILE: await runner.put_file("plan.json", _json(plan)),
     }
+    if trouble is not None:
+        env[PROBLEM_FILE] = await runner.put_file("problem.json", _json(trouble.to_object()))
     if model is None or meter is None:
         return await _run(runner, argv, env, timeout_s, on_progress, None)
     async with model.opened(meter) as session:

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from pathlib import Path
-from typing import Any
 
 import structlog
 import trio
@@ -19,13 +15,24 @@ from bzzz_agent.execution.clone import Clone
 from bzzz_agent.execution.command import CommandModel, make_repository, run_command, shown
 from bzzz_agent.execution.errors import ExecutionError, LimitExceededError
 from bzzz_agent.execution.git import Remote
+from bzzz_agent.execution.helping import Helping
+from bzzz_agent.execution.kept import keep, kept_file, recall
 from bzzz_agent.execution.limits import Meter, expect_success
 from bzzz_agent.execution.looking_up import FoundAnswer, look_up_answer
-from bzzz_agent.execution.patch import PatchRules
+from bzzz_agent.execution.patch import PatchRules, tree_with
 from bzzz_agent.execution.planning import Planning, plan_object
 from bzzz_agent.execution.runner_client import Runner
 from bzzz_agent.execution.settings import ExecutionSettings
-from bzzz_agent.execution.task import Executed, Feedback, OnProgress, Task, TestOutcome
+from bzzz_agent.execution.task import (
+    Advice,
+    Executed,
+    Feedback,
+    OnProgress,
+    Suggestion,
+    Task,
+    TestOutcome,
+    Trouble,
+)
 from bzzz_agent.execution.testing import run_tests
 from bzzz_agent.execution.workbench import checked_out
 from bzzz_agent.reasoning.model import ReasoningModel
@@ -86,23 +93,49 @@ class Execution:
         clone = await self._clone_with(task)
         return await look_up_answer(self._model, clone, task, question, self._meter(task))
 
-    async def execute(self, task: Task, plan: Plan, on_progress: OnProgress | None = None) -> Executed:
-        """Carry an agreed plan out and return the change, checked; the same plan is not carried out twice.
+    @property
+    def can_help(self) -> bool:
+        """Whether there is anything to help a peer with: a command for it, or a model that can judge."""
+        return bool(self._settings.help_command) or (
+            self._model is not None and not self._model.settings.small
+        )
 
-        Raises ExecutionError; PatchRefusedError says what of the result may not be committed, and why.
-        """
-        return await once_more(lambda: self._execute(task, plan, on_progress))
-
-    async def _execute(self, task: Task, plan: Plan, on_progress: OnProgress | None) -> Executed:
+    async def suggest(self, task: Task, plan: Plan, trouble: Trouble) -> Suggestion | None:
+        """Return what would get a stuck peer's work further; None where nothing is found. Raises ExecutionError."""
         clone = await self._clone_with(task)
-        kept = self._kept(task, plan)
-        known = await self._known(clone, kept)
+        helping = Helping(self._settings, clone, self._runner, self._rules, self._model, self._command_model)
+        return await once_more(lambda: helping.suggest(task, plan, trouble, self._meter(task)))
+
+    async def execute(
+        self,
+        task: Task,
+        plan: Plan,
+        on_progress: OnProgress | None = None,
+        advice: Advice | None = None,
+    ) -> Executed:
+        """Carry an agreed plan out and return the change, checked; the same plan is not carried out twice with the
+        same advice.
+
+        Raises ExecutionError; PatchRefusedError says what of the result, or of the advice's patch, may not be
+        committed, and why.
+        """
+        return await once_more(lambda: self._execute(task, plan, on_progress, advice))
+
+    async def _execute(
+        self, task: Task, plan: Plan, on_progress: OnProgress | None, advice: Advice | None
+    ) -> Executed:
+        clone = await self._clone_with(task)
+        kept = kept_file(self._settings.state_dir, task, plan, advice)
+        known = await recall(clone, kept, self._settings.patch_bytes)
         if known is not None:
             return known
         meter, started = self._meter(task), trio.current_time()
-        async with checked_out(clone, self._runner, task.base_sha) as checkout:
+        tree = task.base_sha
+        if advice is not None and advice.patch is not None:
+            tree = await tree_with(clone, tree, advice.patch.encode(), plan, self._rules)
+        async with checked_out(clone, self._runner, tree, task.base_sha) as checkout:
             await make_repository(self._runner)
-            work = await self._work(task, plan, meter, on_progress)
+            work = await self._work(task, plan, meter, on_progress, advice)
             patch = await checkout.collect(plan, self._rules)
         executed = Executed(
             patch=patch.diff,
@@ -120,17 +153,24 @@ class Execution:
             files=len(patch.files),
             bytes=len(patch.diff),
         )
-        await trio.to_thread.run_sync(_keep, kept, task.base_sha, executed)
+        await trio.to_thread.run_sync(keep, kept, task.base_sha, executed)
         return executed
 
-    async def _work(self, task: Task, plan: Plan, meter: Meter, on_progress: OnProgress | None) -> _Work:
-        settings = self._settings
+    async def _work(
+        self,
+        task: Task,
+        plan: Plan,
+        meter: Meter,
+        on_progress: OnProgress | None,
+        advice: Advice | None,
+    ) -> _Work:
+        settings, feedback = self._settings, None if advice is None else advice.feedback
         if settings.type == "command":
             result = await run_command(
                 self._runner,
                 settings.command,
                 task,
-                plan_object(plan, None),
+                plan_object(plan, feedback),
                 timeout_s=settings.timeout_s,
                 on_progress=on_progress,
                 model=self._command_model,
@@ -142,7 +182,9 @@ class Execution:
             raise ExecutionError(
                 "no_model", "execution.type builtin needs spec.model; set it, or use a command"
             )
-        builtin = Builtin(self._runner, self._model, task, plan, meter, settings.timeout_s, on_progress)
+        builtin = Builtin(
+            self._runner, self._model, task, plan, meter, settings.timeout_s, on_progress, feedback
+        )
         try:
             with trio.fail_after(settings.timeout_s):
                 done = await builtin.execute()
@@ -155,14 +197,22 @@ class Execution:
 
     async def test(self, task: Task, executed: Executed) -> TestOutcome:
         """Run the repository's test command on what was executed. Raises ExecutionError where it cannot be run."""
+        return await self._test(task, executed.tree_sha)
+
+    async def test_base(self, task: Task) -> TestOutcome:
+        """Run it on what was there before. Raises ExecutionError where it cannot be run."""
+        return await self._test(task, task.base_sha)
+
+    async def _test(self, task: Task, tree: str) -> TestOutcome:
         clone = await self._clone_with(task)
         settings = self._settings
         outcome = await once_more(
-            lambda: run_tests(clone, self._runner, executed.tree_sha, settings.test, settings.timeout_s)
+            lambda: run_tests(clone, self._runner, tree, settings.test, settings.timeout_s)
         )
         log.info(
             "tested",
             issue=f"{task.repository}#{task.number}",
+            tree=tree,
             outcome=outcome.outcome,
             seconds=outcome.seconds,
         )
@@ -213,45 +263,3 @@ class Execution:
             log.error("commands run WITHOUT ISOLATION: they can read and change all that this user can")
         else:
             log.info("commands are isolated", by=health.isolation)
-
-    def _kept(self, task: Task, plan: Plan) -> Path:
-        issue = f"{task.repository}#{task.number}@{task.epoch} {task.base_sha}\n".encode()
-        name = hashlib.sha256(issue + plan.to_json()).hexdigest()
-        return self._settings.state_dir / "executed" / f"{name}.json"
-
-    async def _known(self, clone: Clone, kept: Path) -> Executed | None:
-        """Return what an earlier life of this agent made of the same plan, if its tree is still here."""
-        try:
-            found: dict[str, Any] = json.loads(await trio.Path(kept).read_text())
-            tree = str(found["tree_sha"])
-            if not await clone.has_tree(tree):
-                return None
-            diff = await clone.diff(str(found["base_sha"]), tree, self._settings.patch_bytes)
-        except (OSError, ValueError, KeyError):
-            return None
-        return Executed(
-            patch=diff,
-            tree_sha=tree,
-            files=tuple(found["files"]),
-            left_out=tuple(found["left_out"]),
-            seconds=float(found["seconds"]),
-            output_tail=str(found["output_tail"]),
-            notes=str(found["notes"]),
-        )
-
-
-def _keep(kept: Path, base: str, executed: Executed) -> None:
-    """Write down what was made of a plan; whole or not at all."""
-    data = {
-        "base_sha": base,
-        "tree_sha": executed.tree_sha,
-        "files": executed.files,
-        "left_out": executed.left_out,
-        "seconds": executed.seconds,
-        "output_tail": executed.output_tail,
-        "notes": executed.notes,
-    }
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    new = kept.with_suffix(".new")
-    new.write_text(json.dumps(data))
-    new.replace(kept)

@@ -72,6 +72,22 @@ async def patch_from(
     return await check(clone, base, tree, changes, reverted, rules)
 
 
+async def tree_with(clone: Clone, base: str, patch: bytes, plan: Plan, rules: PatchRules) -> str:
+    """Return the tree that somebody else's patch makes of the base, held to every rule and to the plan's footprint.
+
+    Raises PatchRefusedError.
+    """
+    tree = await clone.apply(base, patch)
+    changes = await clone.changes(base, tree)
+    outside = tuple(c.path for c in changes if not any(matches(c.path, glob) for glob in plan.footprint))
+    if outside:
+        raise PatchRefusedError(
+            "outside_footprint", f"expected changes of the plan's footprint only, came {_list(outside)}"
+        )
+    await check(clone, base, tree, changes, (), rules)
+    return tree
+
+
 async def check(
     clone: Clone,
     base: str,

@@ -20,6 +20,7 @@ class ExecutionSettings:
     plan: Literal["model", "command", "dryRun"]
     command: tuple[str, ...] = ()
     plan_command: tuple[str, ...] = ()
+    help_command: tuple[str, ...] = ()
     test: tuple[str, ...] = ()
     timeout_s: float = 1200.0
     """Longest run of the command, of the plan command, and of the tests, each."""
@@ -45,6 +46,7 @@ class ExecutionSettings:
             plan=spec.plan,
             command=spec.command or (),
             plan_command=spec.plan_command or (),
+            help_command=spec.help_command or (),
             test=spec.test or (),
             timeout_s=spec.timeout.total_seconds(),
             tokens=spec.limits.tokens,

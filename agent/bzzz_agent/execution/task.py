@@ -49,8 +49,8 @@ class FeedbackItem:
 
     node_id: str
     kind: str
-    """`objection`, `suggestion`, `answer` (to a question), `verdict` (a human's), or the rule that objected, e.g.
-    `footprint_overlap`."""
+    """`objection`, `suggestion`, `answer` (to a question), `verdict` (a human's), `failure` (what failed before),
+    `help` (a helper's suggestion), or the rule that objected, e.g. `footprint_overlap`."""
     text: str
     paths: tuple[str, ...] = ()
 
@@ -76,6 +76,47 @@ class Feedback:
             ],
             "excluded": list(self.excluded),
         }
+
+
+@dataclass(frozen=True)
+class Advice:
+    """A helper's suggestion, which the next execution tries. Text and patch are untrusted."""
+
+    claimant: str
+    helper: str
+    text: str
+    patch: str | None
+    """A patch of the task's base: it is held to every rule, then the execution begins from its result."""
+    problem: str
+    """What failed before."""
+
+    @property
+    def feedback(self) -> Feedback:
+        """The advice as an executor reads it."""
+        failed = FeedbackItem(self.claimant, "failure", self.problem)
+        return Feedback((failed, FeedbackItem(self.helper, "help", self.text)))
+
+
+@dataclass(frozen=True)
+class Trouble:
+    """What a helper is shown of a peer's work that failed, beside task and plan. Untrusted."""
+
+    problem: str
+    wants: tuple[str, ...] = ()
+    tried: tuple[str, ...] = ()
+    """Earlier suggestions of this helper, each with what failed."""
+
+    def to_object(self) -> dict[str, Any]:
+        """Return what a help command finds in BZZZ_PROBLEM_FILE."""
+        return {"problem": self.problem, "wants": list(self.wants), "tried": list(self.tried)}
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """What a helper has to say: words, and perhaps a patch of the task's base."""
+
+    text: str
+    patch: str | None = None
 
 
 @dataclass(frozen=True)

@@ -33,9 +33,14 @@ class Checkout:
 
 
 @asynccontextmanager
-async def checked_out(clone: Clone, runner: Runner, tree: str) -> AsyncGenerator[Checkout]:
-    """Put a commit's or tree's files into the workspace for a while; afterwards it is wiped."""
+async def checked_out(
+    clone: Clone, runner: Runner, tree: str, base: str | None = None
+) -> AsyncGenerator[Checkout]:
+    """Put a commit's or tree's files into the workspace for a while; afterwards it is wiped.
+
+    What comes back is compared with `base`, by default with what was put there.
+    """
     async with runner.alone(), clone.scratch() as folder:
         export = await clone.export(tree, folder)
         path = await runner.put_checkout(export.tar)
-        yield Checkout(clone, runner, tree, path, folder, export)
+        yield Checkout(clone, runner, base or tree, path, folder, export)

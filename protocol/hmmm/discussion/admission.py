@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from hmmm.discussion.help import MAX_ANSWERS
 from hmmm.discussion.rounds import carried
 from hmmm.discussion.state import Discussion
 from hmmm.errors import NotAdmittedError
 from hmmm.limits import CLOCK_SKEW_S, MAX_ACCOUNTED
-from hmmm.messages import MetaMessage, check_age
+from hmmm.messages import IssueMessage, MetaMessage, TaskHelpResponse, check_age
 from hmmm.meta import CLAIMANT_ONLY, ROOTS
 
 
@@ -20,17 +21,11 @@ def admit(state: Discussion, message: MetaMessage, node_id: str, now: datetime) 
     """Check a message by a verified author against the bounds that govern this discussion.
 
     Raises NotAdmittedError with the reason: foreign_repository, stale_epoch, closed, over_hopped, bad_hop_count,
-    expired, from_future, not_claimant, ejected, participants, messages_per_round, round_full or discussion_ttl.
+    expired, from_future, not_claimant, ejected, participants, messages_per_round, round_full, discussion_ttl, or of a
+    helper's not_helper, not_asked or help_ttl.
     """
     limits = state.limits
-    if message.repository != state.issue.repository:
-        raise _refuse(
-            "foreign_repository", message, f"is about {message.repository}, expected {state.issue.repository}"
-        )
-    if message.issue_id != state.issue.number or message.epoch != state.issue.epoch:
-        raise _refuse("stale_epoch", message, f"is about epoch {message.epoch}, expected {state.issue}")
-    if state.ended:
-        raise _refuse("closed", message, f"the discussion is {state.phase}")
+    _check_about(state, message)
     if message.hop_count > limits.hops:
         raise _refuse("over_hopped", message, f"hop_count {message.hop_count}, limit {limits.hops}")
     _check_hops(state, message)
@@ -43,9 +38,53 @@ def admit(state: Discussion, message: MetaMessage, node_id: str, now: datetime) 
         )
     if message.query_type in {"countersigned", "human_verdict"}:
         return
+    if message.query_type == "help_suggestion":
+        _admit_helper(state, message, node_id, now)
+        return
     _admit_participant(state, message, node_id)
     if state.deliberated(now) > limits.ttl_s:
         raise _refuse("discussion_ttl", message, f"the discussion's {limits.ttl_s:.0f} s are over")
+
+
+def admit_answer(state: Discussion, message: TaskHelpResponse, now: datetime) -> None:
+    """Check a verified author's answer to a request for help.
+
+    Raises NotAdmittedError: reason foreign_repository, stale_epoch, closed, expired, from_future, not_asked (no such
+    request is open), help_ttl or help_full.
+    """
+    _check_about(state, message)
+    check_age(message, now, state.limits.effective_message_ttl_s, CLOCK_SKEW_S)
+    help_ = state.help
+    if help_ is None or help_.msg_id != message.request_id:
+        raise _refuse("not_asked", message, f"request {message.request_id} is not open")
+    if help_.is_over(now, state.limits.help):
+        raise _refuse("help_ttl", message, f"the request's {state.limits.help.ttl_s:.0f} s are over")
+    known = any(offer.node_id == message.node_id for offer in help_.offers)
+    if not known and len(help_.offers) >= MAX_ANSWERS:
+        raise _refuse("help_full", message, f"{MAX_ANSWERS} have answered")
+
+
+def _admit_helper(state: Discussion, message: MetaMessage, node_id: str, now: datetime) -> None:
+    """Admit the helper that is talked with, one word at a time; it is no participant and takes nobody's slot."""
+    help_ = state.help
+    talk = None if help_ is None else help_.talk
+    if help_ is None or talk is None or talk.helper != node_id:
+        raise _refuse("not_helper", message, f"{node_id} is not the helper that is talked with")
+    if talk.untried is not None or message.parent_id != talk.word:
+        raise _refuse("not_asked", message, f"{node_id} has spoken and was not asked again")
+    if help_.is_over(now, state.limits.help):
+        raise _refuse("help_ttl", message, f"the request's {state.limits.help.ttl_s:.0f} s are over")
+
+
+def _check_about(state: Discussion, message: IssueMessage) -> None:
+    if message.repository != state.issue.repository:
+        raise _refuse(
+            "foreign_repository", message, f"is about {message.repository}, expected {state.issue.repository}"
+        )
+    if message.issue_id != state.issue.number or message.epoch != state.issue.epoch:
+        raise _refuse("stale_epoch", message, f"is about epoch {message.epoch}, expected {state.issue}")
+    if state.ended:
+        raise _refuse("closed", message, f"the discussion is {state.phase}")
 
 
 def _admit_participant(state: Discussion, message: MetaMessage, node_id: str) -> None:
@@ -91,7 +130,6 @@ def _check_hops(state: Discussion, message: MetaMessage) -> None:
         raise _refuse("bad_hop_count", message, f"hop_count {message.hop_count}, expected {above + 1}")
 
 
-def _refuse(reason: str, message: MetaMessage, detail: str) -> NotAdmittedError:
-    return NotAdmittedError(
-        reason, f"{message.query_type} {message.msg_id} by {message.node_id}: {detail}; dropped"
-    )
+def _refuse(reason: str, message: IssueMessage, detail: str) -> NotAdmittedError:
+    word = message.query_type if isinstance(message, MetaMessage) else message.type
+    return NotAdmittedError(reason, f"{word} {message.msg_id} by {message.node_id}: {detail}; dropped")

@@ -59,6 +59,8 @@ def faults_of_start(state: Discussion, started: ExecutionStarted, now: datetime)
     if state.plan is None or started.plan_digest != state.plan.digest:
         yield "execution_started names another plan than the one under discussion"
     if state.phase is Phase.EXECUTING:
+        if state.help is not None:
+            yield f"execution_started while help {state.help.msg_id} is talked about"
         return
     if state.phase is Phase.ESCALATED:
         if state.verdict != "proceed":
@@ -83,6 +85,14 @@ def faults_of_finish(state: Discussion, finished: ExecutionFinished) -> Iterator
     """Name what is wrong with an execution's end."""
     if state.plan is None or finished.plan_digest != state.plan.digest:
         yield "execution_finished names another plan than the one under discussion"
+    if state.phase is not Phase.EXECUTING:
+        return
+    talk = None if state.help is None else state.help.talk
+    tried = None if talk is None or talk.untried is None or not finished.ok else talk.untried.msg_id
+    if finished.suggestion != tried:
+        yield f"execution_finished with suggestion {finished.suggestion}, expected {tried}"
+    elif state.help is not None and tried is None:
+        yield f"execution_finished while help {state.help.msg_id} is talked about"
 
 
 def faults_of_seal(state: Discussion, sealed: EvidenceSealed) -> Iterator[str]:

@@ -20,7 +20,7 @@ def contribute(state: Discussion, moved: Discussion, event: Spoken, now: datetim
     Raises IllegalEventError: reason `late`, `other_plan` or `repeated`.
     """
     message, parameters = event.message, event.message.parameters
-    _check_plan_digest(state, message)
+    check_plan_digest(state, message)
     if isinstance(parameters, Answer) and message.parent_id is not None:
         moved = _answer(state, moved, message, message.parent_id, parameters)
     if event.by == "claimant":
@@ -87,7 +87,8 @@ def _answer(
     return replace(moved, answered=moved.answered | {parent_id}, answers=(*moved.answers, *given))
 
 
-def _check_plan_digest(state: Discussion, message: MetaMessage) -> None:
+def check_plan_digest(state: Discussion, message: MetaMessage) -> None:
+    """Check that a word is about the plan under discussion. Raises IllegalEventError: reason `late` or `other_plan`."""
     digest = plan_answered(message.parameters)
     current = None if state.plan is None else state.plan.digest
     if digest is None or digest == current:

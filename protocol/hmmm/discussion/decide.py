@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Literal
 
+from hmmm.discussion.help import Help, Offer, Suggested, Talk, best_offer, may_choose
 from hmmm.discussion.rounds import account_for, awaited, may_close
 from hmmm.discussion.state import DELIBERATING, ClosedRound, Discussion, ObjectionState, Phase
 from hmmm.limits import COUNTERSIGN_S
@@ -47,6 +49,34 @@ class Execute:
 
 
 @dataclass(frozen=True)
+class AskForHelp:
+    """Say on the hive's topic what failed, and who could help."""
+
+
+@dataclass(frozen=True)
+class ChooseHelper:
+    """Take up this offer."""
+
+    offer: Offer
+
+
+@dataclass(frozen=True)
+class TrySuggestion:
+    """Try what the helper suggests."""
+
+    suggested: Suggested
+
+
+@dataclass(frozen=True)
+class CloseTalk:
+    """End the talk with this helper."""
+
+    helper: str
+    outcome: Literal["silent", "withdrew"]
+    reason: str
+
+
+@dataclass(frozen=True)
 class Report:
     """Seal the evidence and open the pull request."""
 
@@ -70,7 +100,8 @@ class Done:
     """The discussion has ended."""
 
 
-Decision = Propose | Wait | CloseRound | Revise | Execute | Report | Escalate | GiveUp | Done
+GetHelp = AskForHelp | ChooseHelper | TrySuggestion | CloseTalk
+Decision = Propose | Wait | CloseRound | Revise | Execute | GetHelp | Report | Escalate | GiveUp | Done
 
 
 def decide(state: Discussion, now: datetime) -> Decision:
@@ -87,7 +118,7 @@ def decide(state: Discussion, now: datetime) -> Decision:
         case Phase.REVISING:
             return _revise(state)
         case Phase.EXECUTING:
-            return _execute(state)
+            return _execute(state, now)
         case Phase.REPORTING:
             return Report()
         case _:
@@ -126,11 +157,60 @@ def _revise(state: Discussion) -> Decision:
     return Revise(state.open_blocking)
 
 
-def _execute(state: Discussion) -> Decision:
+def _execute(state: Discussion, now: datetime) -> Decision:
     if state.closing is not None and state.closing.disputed and state.verdict != "proceed":
         return _escalate_dispute(state, state.closing)
-    failed = state.execution is not None and not state.execution.ok
-    return GiveUp(state.reason) if failed else Execute()
+    return _get_help(state, now) if state.stuck else Execute()
+
+
+def _get_help(state: Discussion, now: datetime) -> Decision:
+    """Ask for help; when there is none in time, a human decides; one who said proceed is not asked again."""
+    help_, limits = state.help, state.limits.help
+    if not state.limits.asks_for_help or state.verdict == "proceed":
+        return GiveUp(state.reason)
+    if help_ is None:
+        if len(state.helps) < limits.requests:
+            return AskForHelp()
+        return _escalate_stuck(state, f"help was asked for {len(state.helps)} times")
+    talk = help_.talk
+    return _find_helper(state, help_, now) if talk is None else _talk(state, help_, talk, now)
+
+
+def _find_helper(state: Discussion, help_: Help, now: datetime) -> Decision:
+    limits, best = state.limits.help, best_offer(help_, state.issue)
+    if help_.is_over(now, limits):
+        return _escalate_stuck(state, f"no help within {limits.ttl_s:.0f} s")
+    if len(help_.talks) >= limits.helpers:
+        return _escalate_stuck(state, f"{len(help_.talks)} could not help")
+    if best is None:
+        if help_.all_answered:
+            return _escalate_stuck(state, "nobody else can help" if help_.talks else "nobody can help")
+        return Wait(_time_is_over(help_, limits.ttl_s))
+    if may_choose(help_, now, limits):
+        return ChooseHelper(best)
+    return Wait(min(help_.at + timedelta(seconds=limits.window_s), _time_is_over(help_, limits.ttl_s) or now))
+
+
+def _talk(state: Discussion, help_: Help, talk: Talk, now: datetime) -> Decision:
+    if talk.untried is not None:
+        return TrySuggestion(talk.untried)
+    if talk.withdrawn:
+        return CloseTalk(talk.helper, "withdrew", talk.reason)
+    silence = help_.silence_ends
+    if silence is None or now >= silence:
+        return CloseTalk(talk.helper, "silent", f"no suggestion within {talk.patience_s:.0f} s")
+    if help_.is_over(now, state.limits.help):
+        return _escalate_stuck(state, f"no help within {state.limits.help.ttl_s:.0f} s")
+    return Wait(min(silence, _time_is_over(help_, state.limits.help.ttl_s) or silence))
+
+
+def _time_is_over(help_: Help, ttl_s: float) -> datetime | None:
+    over = help_.waited_for(ttl_s)
+    return None if over is None else over + TICK
+
+
+def _escalate_stuck(state: Discussion, why: str) -> Escalate:
+    return Escalate(f"{why[:100]}; what failed: {state.reason}"[:300])
 
 
 def _escalate_dispute(state: Discussion, closing: ClosedRound) -> Escalate:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 from hmmm.errors import RemoteProtocolError
-from hmmm.messages import Escalation, MetaMessage
+from hmmm.messages import Escalation, MetaMessage, TaskHelpRequest, TaskHelpResponse
 from hmmm.meta import CLAIMANT_ONLY, DiscussionClosed, ExecutionFinished, HumanVerdict, RoundClosed
-from hmmm.records import EvidenceSealed, PullRequestOpened, RoundReopened, SafeguardBit
+from hmmm.records import EvidenceSealed, HelpReopened, PullRequestOpened, RoundReopened, SafeguardBit
 
-Fact = RoundReopened | EvidenceSealed | PullRequestOpened | SafeguardBit
+Fact = RoundReopened | HelpReopened | EvidenceSealed | PullRequestOpened | SafeguardBit
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,29 @@ class Escalated:
 
 
 @dataclass(frozen=True)
+class HelpAsked:
+    """The claimant's call for help, on the hive's topic."""
+
+    digest: str
+    message: TaskHelpRequest
+
+
+@dataclass(frozen=True)
+class HelpAnswered:
+    """A member's answer to that call, signature, author and bounds already checked."""
+
+    digest: str
+    message: TaskHelpResponse
+
+
+@dataclass(frozen=True)
 class Noted:
     """A fact that the claimant recorded."""
 
     fact: Fact
 
 
-Event = Spoken | Escalated | Noted
+Event = Spoken | Escalated | HelpAsked | HelpAnswered | Noted
 
 
 class IllegalEventError(RemoteProtocolError):
@@ -48,11 +64,15 @@ def trigger_of(event: Event) -> str:
     """Return the word by which the transition table knows an event."""
     if isinstance(event, Escalated):
         return "escalation"
+    if isinstance(event, HelpAsked | HelpAnswered):
+        return event.message.type
     if isinstance(event, Spoken):
         return _trigger_of_message(event.message)
     match event.fact:
         case RoundReopened():
             return "round_reopened"
+        case HelpReopened():
+            return "help_reopened"
         case EvidenceSealed():
             return "evidence_sealed"
         case PullRequestOpened():
@@ -73,6 +93,5 @@ def _trigger_of_message(message: MetaMessage) -> str:
         case DiscussionClosed(outcome=outcome):
             return f"discussion_closed:{'closed' if outcome == 'pull_request' else 'abandoned'}"
         case _:
-            return (
-                query_type if query_type in CLAIMANT_ONLY or query_type == "countersigned" else "contribution"
-            )
+            named = query_type in CLAIMANT_ONLY or query_type in {"countersigned", "help_suggestion"}
+            return query_type if named else "contribution"

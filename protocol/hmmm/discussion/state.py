@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Literal
 
 from hmmm.base import Model
+from hmmm.discussion.help import Help
 from hmmm.identity import IssueIdentity
 from hmmm.limits import DiscussionLimits
 from hmmm.meta import Answer, ExecutionFinished, Outcome, Severity, Verdict, Weighed
@@ -158,6 +159,8 @@ class Discussion:
     verdicts: frozenset[str] = frozenset()
     """Digests of the signed verdicts that were obeyed; none is obeyed twice."""
     execution: ExecutionFinished | None = None
+    helps: tuple[Help, ...] = ()
+    """Requests for help, oldest first; only the last can be open."""
     outcome: Outcome | None = None
     closed_as_failure: bool = False
     reason: str = ""
@@ -189,6 +192,17 @@ class Discussion:
         """The account of the present round, once the claimant has closed it."""
         last = self.rounds[-1] if self.rounds else None
         return last if last is not None and last.round == self.round else None
+
+    @property
+    def help(self) -> Help | None:
+        """The request for help that is open."""
+        last = self.helps[-1] if self.helps else None
+        return last if last is not None and last.outcome == "open" else None
+
+    @property
+    def stuck(self) -> bool:
+        """Whether the work failed and nothing else was tried since."""
+        return self.phase is Phase.EXECUTING and self.execution is not None and not self.execution.ok
 
     @property
     def open_blocking(self) -> tuple[ObjectionState, ...]:

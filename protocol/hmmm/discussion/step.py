@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from hmmm.discussion import helping
 from hmmm.discussion.conduct import (
     faults_of_account,
     faults_of_bite,
@@ -155,23 +156,29 @@ def _apply(state: Discussion, event: Event, now: datetime) -> Discussion:
             "illegal", f"{state.issue}: {trigger} is not possible in {state.phase}; ignored"
         )
     moved = replace(state, phase=target)
+    about_help = helping.follow(state, moved, event, now)
+    return _move(state, moved, event, now) if about_help is None else about_help
+
+
+def _move(state: Discussion, moved: Discussion, event: Event, now: datetime) -> Discussion:
     match event:
         case Escalated(message=message):  # an earlier answer was to an earlier question
-            return replace(moved, reason=message.reason, verdict=None, verdict_text="")
+            asked = replace(moved, reason=message.reason, verdict=None, verdict_text="")
+            return helping.unhelped(asked, now)
         case Noted(fact=RoundReopened()):
             return _reopen(moved, now)
         case Noted(fact=PullRequestOpened(url=url)):
             return replace(moved, pull_request=url)
         case Noted(fact=EvidenceSealed() as sealed):
             return _blame(replace(moved, sealed=sealed), faults_of_seal(state, sealed))
-        case Noted():
-            return moved
         case Spoken():
             return _hear(state, moved, event, now)
+        case _:
+            return moved
 
 
 def _check_speaker(state: Discussion, event: Spoken, trigger: str) -> None:
-    by_participant = trigger in {"contribution", "countersigned"}
+    by_participant = trigger in {"contribution", "countersigned", "help_suggestion"}
     wanted = (
         "authority"
         if trigger.startswith("human_verdict")
@@ -198,11 +205,13 @@ def _hear(state: Discussion, moved: Discussion, event: Spoken, now: datetime) ->
             return _blame(replace(moved, execution=None), faults)
         case ExecutionFinished() as parameters:
             finished = replace(moved, execution=parameters, reason=parameters.reason)
+            if parameters.ok:
+                finished = helping.helped(finished, parameters.suggestion, now)
             return _blame(finished, faults_of_finish(state, parameters))
         case HumanVerdict() as parameters:
             return _obey(moved, parameters, message.content.text)
         case DiscussionClosed() as parameters:
-            return _end(state, moved, parameters)
+            return helping.unhelped(_end(state, moved, parameters), now)
         case _:
             return contribute(state, moved, event, now)
 

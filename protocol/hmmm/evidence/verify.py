@@ -199,9 +199,11 @@ def _walk_discussion(
 def _told(state: Discussion) -> str:
     blocking = sum(1 for o in state.objections if o.severity == "blocking")
     human = f", a human said {state.verdict}" if state.verdict else ""
+    helpers = ", ".join(help_.helper for help_ in state.helps if help_.helper is not None)
+    helped = f", helped by {helpers}" if helpers else ", help asked for in vain" if state.helps else ""
     return (
         f"rounds {state.round}, participants {len(state.participants)}, objections {len(state.objections)} "
-        f"(blocking {blocking}){human}; sealed, no rule broken"
+        f"(blocking {blocking}){human}{helped}; sealed, no rule broken"
     )
 
 
