@@ -13,6 +13,7 @@ from bzzz_agent.archive_client import ArchiveClient
 from bzzz_agent.capabilities import Herald
 from bzzz_agent.claimant.case import Tools
 from bzzz_agent.claimant.desk import Desk
+from bzzz_agent.claimant.wants import capabilities_of
 from bzzz_agent.clock import now
 from bzzz_agent.drain import Drain
 from bzzz_agent.execution import Execution, ExecutionSettings, Runner
@@ -20,6 +21,8 @@ from bzzz_agent.failpoints import Failpoints
 from bzzz_agent.github.client import open_client
 from bzzz_agent.github.metrics import GitHubMetrics
 from bzzz_agent.health import Health
+from bzzz_agent.help.able import Means
+from bzzz_agent.help.helper import Helper
 from bzzz_agent.hive import HiveView
 from bzzz_agent.inbox import Inbox
 from bzzz_agent.journal import Journal
@@ -50,6 +53,7 @@ class Parts:
     hive: HiveView
     voice: Voice
     reviewer: Reviewer
+    helper: Helper
     herald: Herald
     desk: Desk
     health: Health
@@ -64,7 +68,8 @@ class Parts:
     def drained(self) -> bool:
         """Whether the agent was asked to leave and owes nobody anything any more."""
         drain = self.desk.drain
-        return drain.asked and self.desk.empty and not (drain.keeps_promises and self.reviewer.owes)
+        owes = self.reviewer.owes or self.helper.owes
+        return drain.asked and self.desk.empty and not (drain.keeps_promises and owes)
 
 
 @asynccontextmanager
@@ -112,6 +117,15 @@ async def assemble(settings: AgentSettings) -> AsyncGenerator[Parts]:
             repositories,
             metrics,
         )
+        helper = Helper(
+            voice,
+            mesh,
+            inbox,
+            execution,
+            repositories,
+            lambda: _means(settings, execution, desk, health),
+            metrics,
+        )
         herald = Herald(settings, roster, mesh, voice, desk, health)
         directory = Directory(mesh, settings.members_file, settings.revocations_file)
         parts = Parts(
@@ -121,6 +135,7 @@ async def assemble(settings: AgentSettings) -> AsyncGenerator[Parts]:
             hive,
             voice,
             reviewer,
+            helper,
             herald,
             desk,
             health,
@@ -130,6 +145,17 @@ async def assemble(settings: AgentSettings) -> AsyncGenerator[Parts]:
         )
         herald.drained = parts.drained
         yield parts
+
+
+def _means(settings: AgentSettings, execution: Execution, desk: Desk, health: Health) -> Means:
+    offered = settings.spec.capabilities
+    return Means(
+        capabilities=capabilities_of(offered.languages, offered.tools),
+        equipped=execution.can_help,
+        problem=health.problem,
+        leaving=desk.drain.asked,
+        working_on=None if desk.current is None else str(desk.current),
+    )
 
 
 def _make_folder(settings: AgentSettings) -> None:

@@ -15,7 +15,7 @@ from bzzz_agent.discovery import Discovery
 from bzzz_agent.lifesigns import forget_ready, keep_alive, show_ready
 from bzzz_agent.own_card import follow
 from bzzz_agent.settings import AgentSettings
-from hmmm.messages import HIVE_TOPIC, Capabilities, IssueSeen, TaskClaimed
+from hmmm.messages import HIVE_TOPIC, Capabilities, IssueSeen, TaskClaimed, TaskHelpRequest
 
 log = structlog.get_logger("bzzz.agent")
 
@@ -161,6 +161,8 @@ class Agent:
                 parts.hive.hear(message)
                 if isinstance(message, TaskClaimed) and self._may_follow(followers):
                     nursery.start_soon(self._follow, message, followers)
+                if isinstance(message, TaskHelpRequest) and heard.card.role == "agent":
+                    nursery.start_soon(parts.helper.hear, message)
                 if isinstance(message, IssueSeen):
                     for discovery in self.discoveries:
                         discovery.wake.set()

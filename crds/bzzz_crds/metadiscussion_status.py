@@ -96,6 +96,40 @@ class SafeguardStatus(Model):
     node_id: NodeId | None = Field(default=None, description="Whom it stopped.")
 
 
+class TalkStatus(Model):
+    """A talk with a helper."""
+
+    helper: NodeId = Field(description="With whom.")
+    outcome: Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[a-z_]+$")] = Field(
+        description="open, helped, not_helped, silent, withdrew or unfinished."
+    )
+
+
+class HelpStatus(Model):
+    """The last request for help of a claimant whose work failed."""
+
+    phase: Annotated[str, Field(min_length=1, max_length=40, pattern=r"^[a-zA-Z_]+$")] = Field(
+        description="Asking, Talking (a helper was chosen), Trying (its suggestion), Helped or Unhelped."
+    )
+    since: Moment | None = Field(default=None, description="When it was asked for.")
+    problem: Annotated[str, Field(max_length=500)] | None = Field(
+        default=None, description="What failed, cut to 500 characters."
+    )
+    wants: tuple[Line, ...] | None = Field(
+        default=None, strict=False, max_length=16, description="Capabilities that a helper should have."
+    )
+    helper: NodeId | None = Field(default=None, description="Who helps, or helped.")
+    offers: tuple[NodeId, ...] | None = Field(
+        default=None, strict=False, max_length=32, description="Who offered help."
+    )
+    talks: tuple[TalkStatus, ...] | None = Field(
+        default=None, strict=False, max_length=16, description="Talks with helpers, one after the other."
+    )
+    requests: Count | None = Field(
+        default=None, description="How often help was asked for, this one included."
+    )
+
+
 class DeliveryStatus(Model):
     """How far a question has got to a human, by the operator."""
 
@@ -188,6 +222,7 @@ class MetaDiscussionStatus(Model):
     safeguards: tuple[SafeguardStatus, ...] | None = Field(
         default=None, strict=False, max_length=50, description="Bounds that were hit, and by whom."
     )
+    help: HelpStatus | None = Field(default=None, description="Help among agents, if it was needed.")
     escalation: EscalationStatus | None = Field(
         default=None, description="The question to a human, if there is one."
     )

@@ -12,7 +12,7 @@ from datetime import datetime
 
 from bzzz_scribe.store import Document
 from bzzz_scribe.words import Asked
-from hmmm.discussion import ClosedRound, Discussion
+from hmmm.discussion import ClosedRound, Discussion, Help
 from hmmm.messages import Capabilities
 from hmmm.records import EvidenceSealed, Released
 
@@ -86,6 +86,7 @@ def discussion_view(state: Discussion, where: Provenance) -> Document:
         "verdicts": sorted(state.verdicts),
         "escalation": _escalation(state, where),
         "lastMessages": list(where.last_messages),
+        "helps": [_help(help_) for help_ in state.helps],
         "tests": _tests(state),
         "pullRequest": state.pull_request,
         "phaseTimestamps": _phase_timestamps(state.phases),
@@ -172,6 +173,31 @@ def _round(closed: ClosedRound) -> Document:
         "expected": sorted(closed.expected),
         "countersigned": sorted(closed.countersigned),
         "disputed": list(closed.disputed),
+    }
+
+
+def _help(help_: Help) -> Document:
+    return {
+        "phase": help_.phase.value,
+        "since": moment(help_.at),
+        "problem": help_.problem,
+        "wants": list(help_.wants),
+        "asked": list(help_.asked),
+        "offers": [offer.node_id for offer in help_.offers if offer.can_help],
+        "refused": [{"nodeId": o.node_id, "reason": o.reason} for o in help_.offers if not o.can_help],
+        "helper": help_.helper,
+        "talks": [
+            {
+                "helper": talk.helper,
+                "outcome": talk.outcome,
+                "reason": talk.reason,
+                "suggestions": [
+                    {"text": said.text, "patch": said.patch is not None, "outcome": said.outcome}
+                    for said in talk.suggestions
+                ],
+            }
+            for talk in help_.talks
+        ],
     }
 
 

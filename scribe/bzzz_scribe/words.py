@@ -9,7 +9,7 @@ from typing import Final
 
 from bzzz_scribe.store import Document
 from hmmm.errors import RemoteProtocolError
-from hmmm.messages import Escalation, Message, MetaMessage
+from hmmm.messages import Escalation, Message, MetaMessage, TaskHelpRequest, TaskHelpResponse
 from hmmm.observer import Entry
 from hmmm.records import MessageReceived, MessageSent, data_of, signed_of
 
@@ -40,6 +40,11 @@ class Words:
         if isinstance(message, Escalation):
             self.asked = Asked(message.msg_id, message.reason, entry.record.at)
             self._keep(message, "escalation", message.text or message.reason)
+        elif isinstance(message, TaskHelpRequest):
+            self._keep(message, message.type, message.problem)
+        elif isinstance(message, TaskHelpResponse):
+            can = f"can help in {message.eta_seconds or 0:.0f} s" if message.can_help else message.reason
+            self._keep(message, message.type, can or "cannot help")
         elif isinstance(message, MetaMessage):
             self._keep(message, message.query_type, message.content.text)
             if message.query_type == "human_verdict" and self.asked is not None:

@@ -41,6 +41,7 @@ DISCUSSION_FIELDS: Final = (
     "openedAt",
     "phaseTimestamps",
     "safeguards",
+    "help",
     "escalation",
 )
 """What the scribe writes of a MetaDiscussion's status; verdict and conditions are the operator's."""
@@ -82,6 +83,7 @@ def discussion_status(view: Document) -> Json:
         "openedAt": view.get("openedAt"),
         "phaseTimestamps": dict(cast("list[tuple[str, str]]", view.get("phases") or [])) or None,
         "safeguards": _safeguards(view.get("safeguards")),
+        "help": _help(view.get("helps")),
         "escalation": _escalation(view.get("escalation")),
     }
     made = _fitted(MetaDiscussionStatus, fields)
@@ -181,6 +183,25 @@ def _safeguards(value: object) -> list[Json]:
         safeguard, node = _cut(one.get("safeguard"), 300), str(one.get("nodeId") or "")
         bitten[safeguard, node] = {"safeguard": safeguard, **({"nodeId": node} if node else {})}
     return list(bitten.values())[-50:]
+
+
+def _help(value: object) -> Json | None:
+    """Return the last request for help; the transcript has them all."""
+    helps = _documents(value)
+    if not helps:
+        return None
+    last = helps[-1]
+    talks = _documents(last.get("talks"))
+    return {
+        "phase": last.get("phase"),
+        "since": last.get("since"),
+        "problem": _cut(last.get("problem"), 500) or None,
+        "wants": [_cut(want, 300) for want in _texts(last.get("wants"))[:16]],
+        "helper": last.get("helper"),
+        "offers": _texts(last.get("offers"))[:32],
+        "talks": [{"helper": t.get("helper"), "outcome": t.get("outcome")} for t in talks[-16:]],
+        "requests": len(helps),
+    }
 
 
 def _escalation(value: object) -> Json | None:

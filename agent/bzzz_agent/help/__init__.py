@@ -1,0 +1,1 @@
+"""Helping peers whose work failed: offering, suggesting, withdrawing (docs/help.md)."""
