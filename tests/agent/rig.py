@@ -36,6 +36,8 @@ class Rig:
     logs: Logs
     folder: Path
     hive: Hive = field(default_factory=Hive)
+    repository: dict[str, Any] = field(default_factory=dict[str, Any])
+    """What the served repository has beside its name: `source`, `issues`."""
 
     def __post_init__(self) -> None:
         self.node: Node = self.hive.node(NODE, not_after=datetime.now(UTC) + FAR)
@@ -86,7 +88,7 @@ class Rig:
                 {"login": "owner", "token": "token-owner", "permission": "admin"},
                 {"login": "bot", "token": GITHUB_TOKEN, "permission": "write"},
             ],
-            "repositories": [{"name": "acme/widgets"}],
+            "repositories": [{"name": "acme/widgets", **self.repository}],
         }
         file = self.folder / "github.json"
         file.write_text(json.dumps(config))

@@ -82,7 +82,7 @@ class Helper:
         means = self.means()
         why = refusal(request.wants, replace(means, talks=len(self._following)))
         if why is None and request.repository not in self.repositories.open:
-            why = "it does not work on this repository"
+            return False  # still on its way to GitHub: it is asked again in two seconds
         if why is not None and self.voice.node_id not in request.asked:
             return False  # nobody waits for this agent's word
         if self._floods(request.node_id):
