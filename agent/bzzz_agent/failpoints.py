@@ -31,7 +31,17 @@ POINTS: Final[frozenset[str]] = frozenset(
     | {f"{moment}:{record}" for record in RECORDS for moment in ("before_append", "after_append")}
     | {"after_append:message_received"}
 )
-"""Every point, by name."""
+"""Every point of a claim that needs no help, by name."""
+
+HELP_POINTS: Final[frozenset[str]] = frozenset(
+    {
+        f"{moment}:{word}"
+        for word in ("help_chosen", "help_tried", "help_closed")
+        for moment in ("before_append", "after_append", "after_publish")
+    }
+    | {f"{moment}:task_help_request" for moment in ("before_append", "after_append")}
+)
+"""Points of a claimant that is helped."""
 
 log = structlog.get_logger("bzzz.agent.failpoints")
 
@@ -40,10 +50,10 @@ class Failpoints:
     """The points armed in this process."""
 
     def __init__(self, armed: tuple[str, ...], state_dir: Path) -> None:
-        unknown = sorted(set(armed) - POINTS)
+        unknown = sorted(set(armed) - POINTS - HELP_POINTS)
         if unknown:
             raise SettingsError(
-                f"failpoints: unknown {', '.join(unknown)}; expected some of {', '.join(sorted(POINTS))}"
+                f"failpoints: unknown {', '.join(unknown)}; expected some of {', '.join(sorted(POINTS | HELP_POINTS))}"
             )
         self._armed = frozenset(armed)
         self._hits = state_dir / "failpoints"

@@ -50,6 +50,15 @@ class HiveView:
     _claims: dict[tuple[str, int], TaskClaimed] = field(default_factory=dict[tuple[str, int], TaskClaimed])
     _plans: dict[tuple[str, int], LivePlan] = field(default_factory=dict[tuple[str, int], LivePlan])
     _seen: dict[str, tuple[IssueSeen, float]] = field(default_factory=dict[str, tuple[IssueSeen, float]])
+    _since: float = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._since = self.monotonic()
+
+    @property
+    def age_s(self) -> float:
+        """For how long the others have been listened to."""
+        return self.monotonic() - self._since
 
     def hear(self, message: Message) -> None:
         """Take in a verified message."""

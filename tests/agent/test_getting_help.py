@@ -209,3 +209,24 @@ async def test_without_a_peer_that_can_help_a_human_is_asked(stuck: Rig) -> None
         )
     assert escalation.reason.startswith("nobody can help; what failed: the repository's tests failed")
     assert "the magic word is missing" in escalation.text
+
+
+async def test_tests_that_failed_before_the_change_are_no_reason_to_ask_for_help(stuck: Rig) -> None:
+    stuck.config["spec"]["execution"]["test"] = ["false"]
+    stuck.start()
+    open_issue(stuck)
+    done = await finished(stuck)
+    assert done.tests is not None
+    assert done.tests.outcome == "failed"
+    assert "The tests fail without this change as well." in done.notes
+    assert said(stuck, "task_help_request") == []
+
+
+async def test_a_manifest_that_asks_for_no_help_has_failing_tests_stated_as_ever(stuck: Rig) -> None:
+    stuck.config["spec"]["discussion"]["help"] = {"requests": 0}
+    stuck.start()
+    open_issue(stuck)
+    done = await finished(stuck)
+    assert done.tests is not None
+    assert done.tests.outcome == "failed"
+    assert said(stuck, "task_help_request") == []

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from bzzz_agent.failpoints import HELP_POINTS
 from tests.e2e.hive import Hive, agent, issue, number_of
 from tests.support.openai_server import Reply, says, scripted
 
@@ -35,6 +36,11 @@ except ImportError:
     sys.exit(0)
 if packs(7) != 2:
     sys.exit(f"arithmetic: 7 things need 2 packs, came {packs(7)}")
+'''
+
+
+STUMBLE = '''"""Advise what does not help, however often it is asked."""
+print("divide by seven")
 '''
 
 
@@ -82,3 +88,31 @@ def test_a_failure_is_mended_by_a_peer_s_suggestion_and_the_pull_request_names_i
     assert "Tests: passed" in body
     checked = hive.verify(pull_request["number"])
     assert "helped by knower-0" in checked.stdout
+
+
+def test_killed_at_each_point_of_getting_help_a_claimant_goes_on_and_nothing_is_said_twice(
+    hive: Hive,
+) -> None:
+    """The first helper, which has no model, has nothing useful to say; the second does."""
+    stumbler = agent(
+        "stumbler",
+        capabilities={"tools": ["arithmetic"]},
+        execution={"helpCommand": ["python3", "stumble.py"]},
+    )
+    hive.files["stumble.py"] = STUMBLE
+    del hive.manifests[1]["spec"]["capabilities"]  # a generalist: asked after whoever has what is wanted
+    hive.manifests[2] = stumbler
+    points = sorted(HELP_POINTS)
+    with scripted(think) as model:
+        hive.manifests[1]["spec"]["model"] = {"name": "openai:scripted", "baseUrl": model.url}
+        hive.start(*(f"--failpoint=maker-0={point}" for point in points))
+        done = hive.check_all(hive.wait(480))[1]
+    hit = {m.name for m in (hive.state / "agents" / "maker-0" / "state" / "failpoints").iterdir()}
+    assert {name.replace(".", ":") for name in hit} == set(points)
+    assert (done["outcome"], done["epoch"]) == ("pull_request", 1)
+    body = hive.pull_requests()[number_of(done)]["body"]
+    assert "2 of 2 who answered offered it" in body
+    assert body.count("Help was asked for") == 1
+    assert "**stumbler-0** suggested on try 2: divide by seven; it did not work" in body
+    assert body.count("**knower-0**") == 1
+    assert "**knower-0** suggested: Integer division drops the rest: round up.; **it worked**" in body

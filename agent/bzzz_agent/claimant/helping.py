@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Literal
 
 import structlog
+import trio
 
 from bzzz_agent.claimant.case import Case, StoppedError
 from bzzz_agent.claimant.excerpts import end_of
@@ -22,6 +23,10 @@ from hmmm.records import HelpReopened
 log = structlog.get_logger("bzzz.agent.help")
 
 MAX_ASKED = 32
+SETTLE_S = 3.0
+"""How long a claimant that has just come back listens before it asks: a hive is not empty because nobody spoke yet."""
+PRESENCE_S = 5.0
+"""How long it waits at most until everybody who is connected has said what it can do."""
 
 
 async def ask(case: Case) -> None:
@@ -29,6 +34,7 @@ async def ask(case: Case) -> None:
     tools, state = case.tools, case.state
     if state.plan is None or state.execution is None:
         raise StoppedError("released", "there is nothing to ask help for", failed=True)
+    await _know_the_hive(case)
     peers = tuple(c for c in tools.hive.live(case.issue.repository) if c.node_id != tools.settings.node_id)
     problem = end_of(f"{state.execution.reason}\n\n{state.execution.output}")
     offered = tools.settings.spec.capabilities
@@ -44,6 +50,21 @@ async def ask(case: Case) -> None:
     log.info("asks for help", issue=str(case.issue), wants=request.wants, asked=request.asked)
     tools.metrics.help.labels("asked").inc()
     await tools.voice.announce(request, case.issue)
+
+
+async def _know_the_hive(case: Case) -> None:
+    tools = case.tools
+    with trio.move_on_after(PRESENCE_S):
+        while tools.hive.age_s < SETTLE_S or not _everybody_spoke(case):
+            await trio.sleep(0.1)
+
+
+def _everybody_spoke(case: Case) -> bool:
+    tools = case.tools
+    there = tools.mesh.on_topic(HIVE_TOPIC)
+    cards = tools.inbox.roster.members(tools.now())
+    agents = [card.node_id for card in cards if card.peer_id in there and card.role == "agent"]
+    return bool(agents) and all(tools.hive.knows(node_id) for node_id in agents)
 
 
 async def choose(case: Case, offer: Offer) -> None:
