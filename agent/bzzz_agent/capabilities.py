@@ -38,6 +38,7 @@ class Herald:
     asked: bool = True
     """Set when a newcomer was heard: it does not know us yet."""
     _last: tuple[object, ...] = field(default=())
+    _there: frozenset[str] = frozenset()
 
     def candidate(self) -> Candidate:
         """Return this agent as ranking takes it."""
@@ -79,6 +80,10 @@ class Herald:
         last_s = float("-inf")
         while True:
             now_s = trio.current_time()
+            there = self.mesh.on_topic(HIVE_TOPIC)
+            # whoever comes back after a kill is known here, and knows nobody
+            self.asked |= not there <= self._there
+            self._there = there
             said = self.capabilities()
             key = (said.load, said.phase, said.healthy, said.addresses)
             if self.asked or key != self._last or now_s - last_s >= EVERY_S:

@@ -102,7 +102,8 @@ def test_killed_at_each_point_of_getting_help_a_claimant_goes_on_and_nothing_is_
     hive.files["stumble.py"] = STUMBLE
     del hive.manifests[1]["spec"]["capabilities"]  # a generalist: asked after whoever has what is wanted
     hive.manifests[2] = stumbler
-    points = sorted(HELP_POINTS)
+    # one talk is closed in this story, and killed when that is written down the claimant says it no more
+    points = sorted(HELP_POINTS - {"after_publish:help_closed"})
     with scripted(think) as model:
         hive.manifests[1]["spec"]["model"] = {"name": "openai:scripted", "baseUrl": model.url}
         hive.start(*(f"--failpoint=maker-0={point}" for point in points))

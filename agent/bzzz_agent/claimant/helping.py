@@ -55,7 +55,7 @@ async def ask(case: Case) -> None:
 async def _know_the_hive(case: Case) -> None:
     tools = case.tools
     with trio.move_on_after(PRESENCE_S):
-        while tools.hive.age_s < SETTLE_S or not _everybody_spoke(case):
+        while tools.hive.age_s < SETTLE_S or not _everybody_spoke(case):  # noqa: ASYNC110  time is part of it
             await trio.sleep(0.1)
 
 
