@@ -1,5 +1,5 @@
 # The project's commands. Each installs what it needs first and does nothing twice.
-.PHONY: help install test lint format demo up cluster cluster-down images bench bench-operator scenario-clarification scenario-escalation clean
+.PHONY: help install test lint format demo up cluster cluster-down images bench bench-operator scenario-clarification scenario-debugging scenario-escalation clean
 
 PY := .venv/bin/python
 
@@ -19,7 +19,7 @@ help:
 	@echo "make up        a hive on Kubernetes, from nothing to pull requests (ONCE=1 ends when all issues have an outcome)"
 	@echo "make cluster   a Kubernetes cluster: kind where Docker runs, else built in (CLUSTER=current takes yours)"
 	@echo "make cluster-down   remove it and everything of it"
-	@echo "make scenario-clarification, scenario-escalation   a story on real parts, told to its end (VERDICT=abandon, MODEL=name)"
+	@echo "make scenario-clarification, scenario-debugging, scenario-escalation   a story on real parts (VERDICT=abandon, MODEL=name)"
 	@echo "make images    build every container image"
 	@echo "make test      run every check and every test (STAGE='mesh cli' for some)"
 	@echo "make lint      linters, formatters, types, import contracts"
@@ -56,6 +56,9 @@ images: install
 
 scenario-clarification: install
 	@$(PY) -m tools.scenarios clarification $(if $(MODEL),--model $(MODEL))
+
+scenario-debugging: install
+	@$(PY) -m tools.scenarios debugging $(if $(MODEL),--model $(MODEL))
 
 scenario-escalation: install
 	@$(PY) -m tools.scenarios escalation $(if $(VERDICT),--verdict $(VERDICT))

@@ -37,6 +37,5 @@ def test_people_are_asked_and_obeyed(
     people = escalation.People(f"{n8n.url}/webhook/bzzz-escalation", recorder, TOKEN, SECRET.decode())
     with staged("escalation", folder, Console(file=told, width=200)) as stage:
         escalation.play(stage, people, verdict)
-        assert stage.hive.interrupt() in {0, 130}
     assert "blocking objection by guard-0" in told.getvalue()
     assert ends in told.getvalue()

@@ -13,7 +13,7 @@ from rich.console import Console
 
 from hmmm.errors import BzzzError
 from hmmm.meta import Verdict
-from tools.scenarios import clarification, escalation
+from tools.scenarios import clarification, debugging, escalation
 from tools.scenarios.stage import staged
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__doc__)
@@ -23,6 +23,7 @@ class Name(StrEnum):
     """The stories."""
 
     CLARIFICATION = "clarification"
+    DEBUGGING = "debugging"
     ESCALATION = "escalation"
 
 
@@ -38,7 +39,7 @@ def main(
     name: Annotated[Name, typer.Argument(help="Which story.")],
     model: Annotated[
         str | None,
-        typer.Option(help="Model of the reviewer that asks, in place of the scripted one (clarification)."),
+        typer.Option(help="Model of the peer, in place of the scripted one (clarification, debugging)."),
     ] = None,
     verdict: Annotated[
         Decision, typer.Option(help="What the person decides (escalation).")
@@ -51,6 +52,8 @@ def main(
             with staged(name.value, Path(folder), console) as stage:
                 if name is Name.CLARIFICATION:
                     clarification.play(stage, model)
+                elif name is Name.DEBUGGING:
+                    debugging.play(stage, model)
                 else:
                     stage.tell(
                         "A real n8n with the hive's workflow; what it would post to Slack is written down"

@@ -25,8 +25,7 @@ def play(stage: Stage, model: str | None) -> None:
     """Tell the story. Raises CommandError if it ends otherwise."""
     hive = stage.hive
     with scripted(review) as server:
-        reviewer = hive.manifests[1]["spec"]
-        reviewer["model"] = {"name": model} if model else {"name": "openai:scripted", "baseUrl": server.url}
+        stage.give_model(1, model, server.url)
         stage.tell("A hive of two agents; its issue does not say in which format the table is wanted")
         hive.start(once=False)
         hive.wait_phase(1, "Listening", within=FIRST_S)

@@ -58,12 +58,12 @@ class Stage:
         for line in lines_of(self._transcript(discussion)):
             self.console.print(Text(printable(line)))
 
-    def show_pull_request(self, discussion: Json) -> None:
-        """Print the pull request and check its evidence. Raises CommandError if it does not hold."""
+    def show_pull_request(self, discussion: Json) -> str:
+        """Print the pull request, check its evidence and return its text. Raises CommandError if it does not hold."""
         url = str(discussion["pullRequest"])
         self.tell(f"The pull request {url}")
-        body = str(self._pull(url)["body"])
-        self.quote(body.split("<details>")[0].strip())
+        body = str(self._pull(url)["body"]).split("<details>")[0].strip()
+        self.quote(body)
         self.tell("bzzz verify")
         config = self.hive.config("github")
         key = self.hive.config("scribe")["hiveKey"]
@@ -72,6 +72,12 @@ class Stage:
         self.quote(done.stdout + done.stderr)
         if done.returncode != 0:
             raise CommandError(f"{url}: its evidence does not hold")
+        return body
+
+    def give_model(self, index: int, name: str | None, url: str) -> None:
+        """Have a HiveAgent think by a model: a real one by its name, else the scripted one at this address."""
+        spec = self.hive.manifests[index]["spec"]
+        spec["model"] = {"name": name} if name else {"name": "openai:scripted", "baseUrl": url}
 
     def _transcript(self, discussion: Json) -> list[Json]:
         url = discussion["pullRequest"]
@@ -110,5 +116,7 @@ def staged(name: str, folder: Path, console: Console) -> Generator[Stage]:
     repository = str(manifests[0]["spec"]["github"]["repositories"][0])
     try:
         yield Stage(hive, repository, console)
+        if hive.running().poll() is None:
+            hive.interrupt()
     finally:
         hive.end()
