@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from typing import Annotated
 
 from pydantic import AfterValidator, Field
@@ -11,12 +12,17 @@ from hmmm.base import Line, Model, Text
 MAX_FOOTPRINT = 100
 MAX_STEPS = 20
 MAX_TESTS = 20
+UNSEEN = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+"""Unicode's categories of controls, formats (text that runs backwards, joiners), surrogates and line ends: a path that
+reviewers read as another, or as two, is none."""
 
 
 def _inside_repository(path: str) -> str:
     parts = path.split("/")
     if path.startswith("/") or "\\" in path or "\x00" in path or any(p in {"", ".", ".."} for p in parts):
         raise ValueError("expected a path inside the repository, with forward slashes and no . or ..")
+    if any(unicodedata.category(character) in UNSEEN for character in path):
+        raise ValueError("expected a path without line breaks and other characters that nobody sees")
     if any(part.lower() == ".git" for part in parts):
         raise ValueError("expected a path of the repository's files, not of .git")
     return path
