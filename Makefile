@@ -1,5 +1,5 @@
 # The project's commands. Each installs what it needs first and does nothing twice.
-.PHONY: help install test lint format demo up cluster cluster-down images bench bench-operator scenario-clarification scenario-debugging scenario-escalation clean
+.PHONY: help install test lint format demo up cluster cluster-down images bench bench-operator bench-debate scenario-clarification scenario-debugging scenario-escalation clean
 
 PY := .venv/bin/python
 
@@ -25,6 +25,7 @@ help:
 	@echo "make lint      linters, formatters, types, import contracts"
 	@echo "make format    let the formatter and the fixable lints edit the code"
 	@echo "make bench     measure what docs promise in numbers (BENCH='names' for some)"
+	@echo "make bench-debate, bench-operator   parts of it"
 	@echo "make clean     remove what builds and runs left behind"
 
 install:
@@ -65,6 +66,9 @@ scenario-escalation: install
 
 bench-operator: install
 	@$(PY) -m tools.bench.run operator
+
+bench-debate: install
+	@$(PY) -m tools.bench.run debate escalation
 
 bench: install
 	@$(PY) -m tools.bench.run $(BENCH)

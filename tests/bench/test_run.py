@@ -108,6 +108,8 @@ def test_an_unknown_name_is_wrong_use(bench: Bench, capsys: pytest.CaptureFixtur
 def test_every_bench_of_the_list_can_be_imported() -> None:
     assert set(run.BENCHES) == {
         "claims",
+        "debate",
+        "escalation",
         "append",
         "recovery",
         "idle",

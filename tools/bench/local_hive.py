@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +28,7 @@ TOOLS = Path(__file__).parent / "instant"
 LAUNCHER = ("-m", "bzzz_cli")
 UP_S, DOWN_S = 120.0, 90.0
 POLL_S = 0.1
+BEGUN = "2026-01-01T00:00:00Z"
 MANIFEST = """\
 apiVersion: bzzz.dev/v1alpha1
 kind: HiveAgent
@@ -41,7 +42,7 @@ spec:
     command: [note]
     test: ["true"]
     timeout: 1m
-  discussion: {{window: {window_s}s, reviewers: 2}}
+  discussion: {{window: {window_ms}ms, reviewers: 2}}
 """
 
 
@@ -55,9 +56,9 @@ class LocalHive:
     scribe: httpx.Client
     github: httpx.Client
 
-    def open_issue(self, title: str) -> tuple[int, float]:
+    def open_issue(self, title: str, body: str | None = None) -> tuple[int, float]:
         """Open an issue that the hive may take; its number and the wall clock's time when it was there."""
-        issue = {"title": title, "body": f"{title}, please.", "labels": ["bzzz"]}
+        issue = {"title": title, "body": body or f"{title}, please.", "labels": ["bzzz"]}
         answer = self.github.post(f"/repos/{REPOSITORY}/issues", json=issue).raise_for_status()
         return int(answer.json()["number"]), time.time()
 
@@ -84,18 +85,25 @@ class LocalHive:
 
 @contextmanager
 def running(
-    context: Context, agents: int, window_s: float, launcher: Sequence[str] = LAUNCHER
+    context: Context,
+    agents: int,
+    window_s: float,
+    launcher: Sequence[str] = LAUNCHER,
+    *,
+    manifest: str = MANIFEST,
+    files: Mapping[str, str] | None = None,
+    options: Sequence[str] = (),
 ) -> Iterator[LocalHive]:
     """Start a hive, end it in order, and leave nothing of it behind."""
     folder = context.folder
     names = tuple(f"bench-{ordinal}" for ordinal in range(agents))
     (folder / "hive.yaml").write_text(
-        MANIFEST.format(agents=agents, repository=REPOSITORY, window_s=f"{window_s:g}")
+        manifest.format(agents=agents, repository=REPOSITORY, window_ms=round(window_s * 1000))
     )
-    _repository(folder / "repo")
+    _repository(folder / "repo", files or {})
     state, record = folder / "state", folder / "record.jsonl"
     arguments = ["local", "-f", folder / "hive.yaml", "--repo", folder / "repo", "--tools", TOOLS]
-    arguments += ["--state", state, "--github-record", record]
+    arguments += ["--state", state, "--github-record", record, *options]
     context.say(f"a hive of {agents} agents comes up")
     with (folder / "hive.log").open("wb") as log:
         process = subprocess.Popen(
@@ -145,12 +153,17 @@ def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if not name.endswith(("_TOKEN", "_API_KEY"))}
 
 
-def _repository(folder: Path) -> None:
+def _repository(folder: Path, files: Mapping[str, str]) -> None:
     folder.mkdir()
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
     (folder / "README.md").write_text("# A repository for benches\n")
     identity = ["-c", "user.name=bench", "-c", "user.email=bench@localhost", "-c", "commit.gpgsign=false"]
     for arguments in (["init", "-q", "-b", "main"], ["add", "."], [*identity, "commit", "-q", "-m", "Begin"]):
-        subprocess.run(["git", "-C", str(folder), *arguments], check=True)
+        # one moment for all: the same files are the same commit in every bench's repository
+        when = {"GIT_AUTHOR_DATE": BEGUN, "GIT_COMMITTER_DATE": BEGUN}
+        subprocess.run(["git", "-C", str(folder), *arguments], check=True, env={**os.environ, **when})
 
 
 def _is_up(process: subprocess.Popen[bytes], state: Path, names: tuple[str, ...], log: Path) -> bool:

@@ -1,6 +1,6 @@
 """`make bench`: measure what the architecture promises in numbers, beside peers where there are any.
 
-    python -m tools.bench.run                  all benches, short: about eight minutes on two cores
+    python -m tools.bench.run                  all benches, short: twenty minutes on two cores
     python -m tools.bench.run mesh append      some of them
     BENCH_SCALE=5 python -m tools.bench.run    more repetitions
 
@@ -42,6 +42,8 @@ BENCHES = {
     "loss": "message_loss",
     "mesh": "mesh_gossip",
     "operator": "operator",
+    "debate": "debate",
+    "escalation": "escalation",
 }
 """Name on the command line → module, in the order in which they run."""
 SOCKET_ROOM = 60
