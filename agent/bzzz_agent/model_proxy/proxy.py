@@ -165,8 +165,15 @@ class ModelProxy:
                 await exchange.begin(response.status_code, _headers(response))
 
                 async def take(chunk: bytes) -> bool:
-                    count.take_stream(chunk)
-                    return not session.over(question, count) and await exchange.try_send(chunk)
+                    # line by line: how much arrives at once is chance, and what is within the limit is handed on
+                    allowed = 0
+                    for line in chunk.splitlines(keepends=True):
+                        count.take_stream(line)
+                        if session.over(question, count):
+                            await exchange.try_send(chunk[:allowed])
+                            return False
+                        allowed += len(line)
+                    return await exchange.try_send(chunk)
 
                 count.complete = await _pump(response, take)
                 if count.complete:
