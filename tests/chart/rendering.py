@@ -65,6 +65,15 @@ EVERYTHING: Json = {
             "port": 5678,
         },
     },
+    "n8n": {
+        "enabled": True,
+        "url": "https://n8n.example.org",
+        "importSecretName": "n8n-import",
+        "encryptionSecretName": "n8n-key",
+        "storage": {"size": "2Gi", "storageClass": "fast", "retain": False},
+        "nodeSelector": {"pool": "system"},
+        "podLabels": {"a": "b"},
+    },
     "networkPolicy": {
         "allowedPrivate": ["10.20.0.0/16"],
         "apiServer": ["10.96.0.1/32", "192.0.2.10/32"],

@@ -63,6 +63,7 @@ def test_no_pod_but_the_operators_could_come_by_the_hive_key(pod: Json) -> None:
         "scribe": {"bzzz-scribe-keys", "bzzz-archive-token"},
         "archive": {"bzzz-archive-keys", "bzzz-archive-token"},
         "check": {"bzzz-archive-token", "bzzz-metrics-token"},
+        "n8n": {"n8n-import"},
     }
     component = pod["metadata"]["labels"]["app.kubernetes.io/component"]
     assert mounted == allowed.get(component, set())

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
-from tests.chart.rendering import Json, find, named, render
+from tests.chart.rendering import ROOT, Json, find, named, render, template
 
 DIGEST = f"sha256:{'0' * 64}"
 
@@ -219,3 +221,58 @@ def at(value: Any, path: str) -> Any:
     for part in path.split("."):
         value = value[int(part)] if isinstance(value, list) else value[part]
     return value
+
+
+N8N: Json = {
+    "n8n": {
+        "enabled": True,
+        "url": "https://n8n.example.org/",
+        "importSecretName": "n8n-import",
+        "encryptionSecretName": "n8n-key",
+        "workflow": "tracker",
+    },
+    "escalation": {
+        "url": "http://bzzz-n8n.hives.svc:5678/webhook/bzzz-escalation-ticket",
+        "secretName": "escalation",
+        "from": {"podLabels": {"app.kubernetes.io/name": "bzzz-n8n"}},
+    },
+}
+
+
+def test_n8n_imports_its_workflow_and_is_the_webhook_that_the_operator_tells() -> None:
+    objects = render(N8N)
+    pod = find(objects, "StatefulSet", "bzzz-n8n")["spec"]["template"]["spec"]
+    (importing,), (running,) = pod["initContainers"], pod["containers"]
+    assert running["image"] == importing["image"] == "docker.n8n.io/n8nio/n8n:2.41.1"
+    assert "--input=/etc/bzzz/import/tracker.json" in importing["args"][0]
+    assert "publish:workflow --id=bzzzTracker0001" in importing["args"][0]
+    env = {entry["name"]: entry.get("value") for entry in running["env"]}
+    assert env["N8N_WEBHOOK_URL"] == "https://n8n.example.org/"
+    assert env["NODE_FUNCTION_ALLOW_BUILTIN"] == "crypto"
+    host = urlsplit(N8N["escalation"]["url"])
+    service = find(objects, "Service", "bzzz-n8n")
+    assert host.hostname == f"{service['metadata']['name']}.hives.svc"
+    assert host.port == service["spec"]["ports"][0]["port"]
+    assert (ROOT / "n8n" / "tracker.json").is_file()
+    # the operator may reach it, and it the operator
+    egress = find(objects, "NetworkPolicy", "bzzz-operator")["spec"]["egress"]
+    labels = {"app.kubernetes.io/name": "bzzz-n8n"}
+    assert any(rule.get("to") == [{"podSelector": {"matchLabels": labels}}] for rule in egress)
+    assert (
+        labels.items() <= find(objects, "StatefulSet", "bzzz-n8n")["spec"]["selector"]["matchLabels"].items()
+    )
+
+
+def test_the_workflows_that_the_chart_publishes_are_those_of_the_checkout() -> None:
+    for workflow in ("slack", "tracker"):
+        values = {**N8N, "n8n": {**N8N["n8n"], "workflow": workflow}}
+        pod = find(render(values), "StatefulSet", "bzzz-n8n")["spec"]["template"]["spec"]
+        identity = json.loads((ROOT / "n8n" / f"{workflow}.json").read_text())["id"]
+        assert f"--id={identity}\n" in pod["initContainers"][0]["args"][0] + "\n"
+
+
+@pytest.mark.parametrize("missing", ["url", "importSecretName", "encryptionSecretName"])
+def test_n8n_without_what_it_needs_is_refused_with_the_reason(missing: str) -> None:
+    values = {**N8N, "n8n": {name: value for name, value in N8N["n8n"].items() if name != missing}}
+    assert f"n8n.{missing}: expected a value" in template(values).stderr
+    assert "escalation.url: expected n8n's webhook" in template({"n8n": N8N["n8n"]}).stderr

@@ -19,7 +19,7 @@ from tests.chart.rendering import CHART, ROOT
 PAGE = ROOT / "docs" / "install.md"
 BEGIN = "<!-- values: from charts/bzzz/values.yaml by python -m tests.chart.values_table -->\n"
 END = "<!-- end of values -->\n"
-_KEY = re.compile(r"^( *)([A-Za-z]+):(.*)$")
+_KEY = re.compile(r"^( *)([A-Za-z0-9]+):(.*)$")
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,11 @@ topologySpreadConstraints:
 {{- end }}
 
 {{- define "bzzz.container" -}}
+{{- if .reference }}
+image: {{ .reference }}
+{{- else }}
 image: {{ include "bzzz.image" (dict "root" .root "component" .image) }}
+{{- end }}
 imagePullPolicy: {{ .root.Values.images.pullPolicy }}
 terminationMessagePolicy: FallbackToLogsOnError
 securityContext:
