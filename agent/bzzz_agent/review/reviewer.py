@@ -13,7 +13,7 @@ from bzzz_agent.inbox import Heard, Inbox
 from bzzz_agent.metrics import AgentMetrics
 from bzzz_agent.review.judge import Judge
 from bzzz_agent.review.outside import NOTHING, IssueReader, Outside, OutsideFacts
-from bzzz_agent.review.rules import Finding, Review, review_by_rules
+from bzzz_agent.review.rules import TWO_PLANS, Finding, Review, review_by_rules
 from bzzz_agent.voice import Voice
 from bzzz_mesh import Mesh
 from hmmm.base import Model
@@ -159,12 +159,36 @@ class Seat:
     async def _plan(self, signed: Signed, message: MetaMessage, parameters: PlanProposed) -> None:
         if signed.digest in self._plans:
             return
+        twin = self._of_round(parameters.round)
         self._plans[signed.digest] = message
         self._window_over[signed.digest] = trio.current_time() + parameters.window_s
         self.reviewer.promise(self.issue, self.reviewer.voice.node_id in parameters.reviewers)
+        if twin is not None:
+            await self._expose(twin, (signed.digest, message))
+            return
         if any(not isinstance(p, Reviewing) for _, p in self._said(signed.digest)):
             return
         self.nursery.start_soon(self._review, signed.digest, message, parameters)
+
+    def _of_round(self, round_number: int) -> tuple[str, MetaMessage] | None:
+        """Return a plan that the claimant signed for this round before, with its digest."""
+        for digest, message in self._plans.items():
+            if isinstance(message.parameters, PlanProposed) and message.parameters.round == round_number:
+                return digest, message
+        return None
+
+    async def _expose(self, *plans: tuple[str, MetaMessage]) -> None:
+        """Object to both of two plans for one round: a claimant signs one, whatever happens to it in between.
+
+        Whichever of them stands in the claimant's log, an objection to it was made in its round.
+        """
+        (first, _), (second, _) = plans
+        log.warning("two plans for one round", issue=str(self.issue), first=first, second=second)
+        reason = f"the claimant signed two plans for one round: {first} and {second}"
+        for digest, message in plans:
+            said = (parameters for _, parameters in self._said(digest))
+            if not any(isinstance(p, Objection) and p.rule == TWO_PLANS for p in said):
+                await self._object(digest, message, Finding(TWO_PLANS, "blocking", reason))
 
     async def _review(self, digest: str, message: MetaMessage, proposed: PlanProposed) -> None:
         named = self.reviewer.voice.node_id in proposed.reviewers

@@ -22,6 +22,8 @@ from hmmm.plan import Plan
 
 PROSE: Final = ("*.md", "*.rst", "*.txt", "docs/**", "LICENSE*", "CHANGELOG*")
 """Files for which a plan needs no test."""
+TWO_PLANS: Final = "two_plans"
+"""The claimant signed two plans for one round: what one reviewer agreed to is not what another was shown."""
 SOLVED: Final = "solved_by_pull_request"
 """The rule whose objection no other plan can meet."""
 
