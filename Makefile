@@ -68,7 +68,7 @@ bench-operator: install
 	@$(PY) -m tools.bench.run operator
 
 bench-debate: install
-	@$(PY) -m tools.bench.run debate escalation
+	@$(PY) -m tools.bench.run debate escalation knowledge
 
 bench: install
 	@$(PY) -m tools.bench.run $(BENCH)

@@ -26,6 +26,7 @@ from bzzz_agent.help.helper import Helper
 from bzzz_agent.hive import HiveView
 from bzzz_agent.inbox import Inbox
 from bzzz_agent.journal import Journal
+from bzzz_agent.knowledge import Library, Memory
 from bzzz_agent.log_client import LogClient
 from bzzz_agent.metrics import AgentMetrics
 from bzzz_agent.metrics_server import serve_metrics
@@ -58,6 +59,7 @@ class Parts:
     desk: Desk
     health: Health
     repositories: Repositories
+    library: Library
     directory: Directory
     metrics_port: int
 
@@ -101,8 +103,21 @@ async def assemble(settings: AgentSettings) -> AsyncGenerator[Parts]:
         )
         mesh = await stack.enter_async_context(join(_mesh_settings(settings), roster, registry))
         voice = Voice(settings.node_id, mesh, journal, key, failpoints)
+        library = Library(archive, Memory())
+        memory = library.memory
         tools = Tools(
-            settings, mesh, voice, journal, inbox, hive, execution, archive, failpoints, metrics, now
+            settings,
+            mesh,
+            voice,
+            journal,
+            inbox,
+            hive,
+            execution,
+            archive,
+            memory,
+            failpoints,
+            metrics,
+            now,
         )
         repositories = Repositories(settings, github, key.key_id, health)
         desk = Desk(tools, repositories.open, Drain(settings.podinfo_file), lambda: not roster.own_is_revoked)
@@ -115,6 +130,7 @@ async def assemble(settings: AgentSettings) -> AsyncGenerator[Parts]:
             ReviewerSettings(limits.protected_paths, settings.spec.execution.test is not None),
             None if model is None else ModelJudge(model),
             repositories,
+            memory,
             metrics,
         )
         helper = Helper(
@@ -140,6 +156,7 @@ async def assemble(settings: AgentSettings) -> AsyncGenerator[Parts]:
             desk,
             health,
             repositories,
+            library,
             directory,
             port,
         )

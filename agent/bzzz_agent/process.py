@@ -99,6 +99,7 @@ class Agent:
             nursery.start_soon(parts.directory.run)
             nursery.start_soon(parts.desk.drain.run)
             nursery.start_soon(parts.herald.run)
+            nursery.start_soon(parts.library.run)
             nursery.start_soon(follow, settings.card_file, parts.roster, parts.mesh, parts.voice.journal)
             nursery.start_soon(show_ready, settings.ready_file, parts.ready)
             ready = {

@@ -110,6 +110,7 @@ def test_every_bench_of_the_list_can_be_imported() -> None:
         "claims",
         "debate",
         "escalation",
+        "knowledge",
         "append",
         "recovery",
         "idle",

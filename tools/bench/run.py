@@ -44,6 +44,7 @@ BENCHES = {
     "operator": "operator",
     "debate": "debate",
     "escalation": "escalation",
+    "knowledge": "knowledge",
 }
 """Name on the command line → module, in the order in which they run."""
 SOCKET_ROOM = 60

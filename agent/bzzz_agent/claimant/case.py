@@ -14,6 +14,7 @@ from bzzz_agent.github.repository import GitHubRepository
 from bzzz_agent.hive import HiveView
 from bzzz_agent.inbox import Inbox
 from bzzz_agent.journal import Journal
+from bzzz_agent.knowledge.memory import Memory
 from bzzz_agent.metrics import AgentMetrics
 from bzzz_agent.settings import AgentSettings
 from bzzz_agent.voice import Voice
@@ -48,6 +49,7 @@ class Tools:
     hive: HiveView
     execution: Execution
     archive: ArchiveClient
+    memory: Memory
     failpoints: Failpoints
     metrics: AgentMetrics
     now: Callable[[], datetime]

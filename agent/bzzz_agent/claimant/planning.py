@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import structlog
 
 from bzzz_agent.claimant.case import Case, StoppedError
@@ -18,13 +20,14 @@ from hmmm.ranking import choose_reviewers
 
 log = structlog.get_logger("bzzz.agent.plan")
 
+MAX_NOTES = 4000
 PRESENCE_S = 5.0
 """How long a claimant waits for its reviewers on the topic before it speaks (architecture §6.1)."""
 
 
 async def propose(case: Case) -> None:
     """Make the first plan, name reviewers, wait for them to arrive, and publish it."""
-    plan = await case.tools.execution.plan(case.task, _around_others(case))
+    plan = await _plan(case, _around_others(case))
     _check_overlap(case, plan)
     reviewers = await announce(case)
     limits = case.tools.settings.limits
@@ -35,6 +38,22 @@ async def propose(case: Case) -> None:
     await footprint(case, plan, signed.digest)
 
 
+async def _plan(case: Case, feedback: Feedback | None) -> Plan:
+    """Plan with what was said before about the same files; the plan's notes say where that stands."""
+    task, state = case.task, case.tools.journal.discussions.get(case.issue)
+    planned = state.plan.plan.footprint if state is not None and state.plan is not None else ()
+    earlier = case.tools.memory.find(case.issue, f"{task.title}\n{task.body}", planned)
+    plan = await case.tools.execution.plan(replace(task, earlier=earlier), feedback)
+    if not earlier:
+        return plan
+    log.info(
+        "plans with earlier discussions", issue=str(case.issue), references=[p.reference for p in earlier]
+    )
+    cited = "\n".join(f"- {p.reference} ({p.issue.repository}#{p.issue.number})" for p in earlier)
+    notes = f"{plan.notes}\n\nEarlier discussions on the same files, given to the planner:\n{cited}".strip()
+    return plan.model_copy(update={"notes": notes}) if len(notes) <= MAX_NOTES else plan
+
+
 async def revise(case: Case, objections: tuple[ObjectionState, ...], verdict_text: str) -> None:
     """Make a plan that meets the objections (and a human's words) and open the next round with it."""
     state = case.state
@@ -42,7 +61,7 @@ async def revise(case: Case, objections: tuple[ObjectionState, ...], verdict_tex
         raise StoppedError("released", "there is no plan to revise", failed=True)
     await _check_solved(case, objections)
     feedback = _feedback(case, objections, verdict_text)
-    plan = await case.tools.execution.plan(case.task, feedback)
+    plan = await _plan(case, feedback)
     if objections:
         _check_new(case, plan)
     meets = tuple(MetObjection(msg_id=o.msg_id, how=_how(plan, o, state.plan.plan)) for o in objections)

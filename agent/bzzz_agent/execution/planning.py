@@ -168,6 +168,7 @@ class Planning:
             previous=feedback.previous if feedback else None,
             excluded=feedback.excluded if feedback else (),
             test_command=shown(self.settings.test) if self.settings.test else None,
+            earlier=tuple(passage.line for passage in task.earlier),
         )
 
 

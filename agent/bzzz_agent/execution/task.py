@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+from bzzz_agent.knowledge.passages import Passage
 from bzzz_agent.reasoning.usage import Usage
 from hmmm.plan import Plan
 
@@ -29,10 +30,14 @@ class Task:
     base_sha: str
     clone_url: str
     labels: tuple[str, ...] = ()
+    earlier: tuple[Passage, ...] = ()
+    """What was said before about the same files, for planning; untrusted text."""
 
     def to_object(self) -> dict[str, Any]:
         """Return what a command finds in BZZZ_ISSUE_FILE."""
+        earlier = {"earlier": [passage.to_object() for passage in self.earlier]} if self.earlier else {}
         return {
+            **earlier,
             "repository": self.repository,
             "number": self.number,
             "epoch": self.epoch,

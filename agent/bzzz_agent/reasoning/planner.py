@@ -19,6 +19,7 @@ from hmmm.plan import Plan
 MAX_LISTED: Final = 400
 """Paths of the repository that a prompt lists, those that the issue names first."""
 MAX_ISSUE: Final = 12_000
+MAX_EARLIER: Final = 3_000
 MAX_SHOWN: Final = 6_000
 """Characters of a file that the issue names, put before the model."""
 SMALL_CHOICES: Final = 12
@@ -42,6 +43,8 @@ class Question:
     previous: Plan | None = None
     excluded: tuple[str, ...] = ()
     """Paths and globs that the plan must leave alone."""
+    earlier: tuple[str, ...] = ()
+    """What was said about the same files on other issues, a line each, with its reference."""
     test_command: str | None = None
 
 
@@ -133,6 +136,9 @@ def _prompt(question: Question) -> str:
         fenced("files of the repository", "\n".join(listed), 40_000),
         *(fenced(f"content of {path}", text, MAX_SHOWN) for path, text in question.shown.items()),
     ]
+    if question.earlier:
+        parts.append("What was said about these files on other issues; it may be outdated, or wrong:")
+        parts.append(fenced("earlier discussions", "\n".join(question.earlier), MAX_EARLIER))
     if question.test_command:
         parts.append(f"The repository's tests are run by: {question.test_command}")
     if question.previous is not None:

@@ -15,6 +15,11 @@ from hmmm.plan import Plan
 
 MAX_ISSUE: Final = 8_000
 MAX_PLAN: Final = 8_000
+MAX_EARLIER: Final = 3_000
+KNOWN: Final = (
+    "What was said about these files on other issues; it may be outdated, or wrong. Where your answer rests on it, "
+    "name its reference, as [log …#…]:"
+)
 
 INSTRUCTIONS: Final = (
     "You review a peer's plan for one issue before it is executed. Object only to what would make the result wrong, "
@@ -68,15 +73,21 @@ class ModelJudge:
         """Whether its blocking objections block; a small model's words are only shown."""
         return not self._model.settings.small
 
-    async def judge(self, title: str, body: str, plan: Plan, timeout_s: float) -> Judgement:
-        """Return the model's word within so many seconds. Raises ReasoningError."""
+    async def judge(
+        self, title: str, body: str, plan: Plan, timeout_s: float, earlier: tuple[str, ...] = ()
+    ) -> Judgement:
+        """Return the model's word within so many seconds; `earlier` is what was said about the same files on other
+        issues, a line each, with its reference. Raises ReasoningError."""
         if self._model.settings.small:
             return await self._small(title, plan, timeout_s)
-        material = f"{title}\n\n{body}\n\n{plan.to_json().decode()}"
+        said = "\n".join(earlier)
+        material = f"{title}\n\n{body}\n\n{plan.to_json().decode()}\n\n{said}"
+        known = (KNOWN, fenced("earlier discussions", said, MAX_EARLIER)) if earlier else ()
         prompt = "\n\n".join(
             (
                 fenced("issue", f"{title}\n\n{body}", MAX_ISSUE),
                 fenced("plan", plan.to_json().decode(), MAX_PLAN),
+                *known,
             )
         )
         answered = await self._model.ask(
@@ -106,5 +117,7 @@ def _problem(draft: ReviewDraft, material: str) -> str | None:
     if draft.verdict != "no_objection" and not draft.reason.strip():
         return "reason: expected why"
     if draft.quoted and " ".join(draft.quoted.split()) not in " ".join(material.split()):
-        return "quoted: expected words that stand in the issue or the plan, word for word, or null"
+        return (
+            "quoted: expected words that stand in issue, plan or earlier discussions, word for word, or null"
+        )
     return None

@@ -22,8 +22,10 @@ class Judgement:
 class Judge(Protocol):
     """Thinks about a plan. Raises ReasoningError when it cannot."""
 
-    async def judge(self, title: str, body: str, plan: Plan, timeout_s: float) -> Judgement:
-        """Return the model's word within so many seconds."""
+    async def judge(
+        self, title: str, body: str, plan: Plan, timeout_s: float, earlier: tuple[str, ...] = ()
+    ) -> Judgement:
+        """Return the model's word within so many seconds; `earlier` is what was said about the files before."""
         ...
 
     @property

@@ -10,6 +10,7 @@ import trio
 from bzzz_agent.clock import now
 from bzzz_agent.hive import HiveView
 from bzzz_agent.inbox import Heard, Inbox
+from bzzz_agent.knowledge.memory import Memory
 from bzzz_agent.metrics import AgentMetrics
 from bzzz_agent.review.judge import Judge
 from bzzz_agent.review.outside import NOTHING, IssueReader, Outside, OutsideFacts
@@ -68,6 +69,7 @@ class Reviewer:
     settings: ReviewerSettings
     judge: Judge | None
     issues: IssueReader
+    memory: Memory
     metrics: AgentMetrics
     _following: set[IssueIdentity] = field(default_factory=set[IssueIdentity])
     _promised: set[IssueIdentity] = field(default_factory=set[IssueIdentity])
@@ -227,7 +229,11 @@ class Seat:
     ) -> tuple[str, Model]:
         try:
             title, body = await self._outside.text()
-            judgement = await judge.judge(title, body, proposed.plan, patience)
+            about = f"{title}\n{proposed.plan.summary}"
+            earlier = self.reviewer.memory.find(self.issue, about, proposed.plan.footprint)
+            judgement = await judge.judge(
+                title, body, proposed.plan, patience, tuple(passage.line for passage in earlier)
+            )
         except BzzzError as error:
             log.warning("model did not review", issue=str(self.issue), model=judge.name, problem=str(error))
             text = f"Rules found nothing against the plan; {judge.name} did not give a usable answer."
