@@ -17,6 +17,10 @@ LAST: Final = 10
 TEXT_CHARACTERS: Final = 300
 
 
+SETTLES: Final = frozenset({"human_verdict", "answer", "plan_revised"})
+"""Words after an escalation that say that nobody is asked any more: a verdict, or the answer that was missing."""
+
+
 @dataclass(frozen=True)
 class Asked:
     """A question to a human."""
@@ -47,7 +51,7 @@ class Words:
             self._keep(message, message.type, can or "cannot help")
         elif isinstance(message, MetaMessage):
             self._keep(message, message.query_type, message.content.text)
-            if message.query_type == "human_verdict" and self.asked is not None:
+            if message.query_type in SETTLES and self.asked is not None:
                 asked = self.asked
                 self.asked = Asked(asked.id, asked.reason, asked.since, answered=True)
 

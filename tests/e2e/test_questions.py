@@ -90,3 +90,22 @@ def test_a_question_is_put_to_people_and_their_answer_changes_the_plan(hive: Hiv
     body = hive.pull_requests()[number_of(done)]["body"]
     assert "critic-0" in body
     assert "answered" in body
+
+
+def test_who_answers_only_after_a_human_was_asked_is_heard_all_the_same(hive: Hive) -> None:
+    hive.manifests[0]["spec"]["discussion"] |= {"window": "5s", "ttl": "8s"}
+    with scripted(review) as model:
+        hive.manifests[1]["spec"]["model"] = {"name": "openai:scripted", "baseUrl": model.url}
+        hive.start(once=False)
+        waits = hive.wait_phase(1, "Escalated", within=120)
+        assert "no answer within 8 s to: Which output format is expected?" in waits["reason"]
+        person = Person(hive)
+        eventually(
+            lambda: len(person.read()) == 2, within=60, what="the question, and the call for a decision"
+        )
+        person.says("CSV, please.")
+        closed = hive.wait_phase(1, "Closed", within=120)
+        assert hive.interrupt() in {0, 130}
+    assert closed["round"] == 2
+    assert "src/export.csv" in closed["plan"]["summary"]
+    assert closed["escalation"]["state"] == "Answered"

@@ -20,8 +20,11 @@ from hmmm.discussion import (
     diagram,
     step,
 )
+from hmmm.limits import DiscussionLimits
 from hmmm.messages import Escalation, MetaMessage, TaskHelpRequest, TaskHelpResponse
 from hmmm.meta import (
+    Answer,
+    ClarificationNeeded,
     Countersigned,
     DiscussionClosed,
     ExecutionFinished,
@@ -79,6 +82,13 @@ def reporting() -> Claimant:
 
 def escalated() -> Claimant:
     claimant = listening()
+    claimant.escalate()
+    return claimant
+
+
+def escalated_for_want_of_an_answer() -> Claimant:
+    claimant, first, _ = debate(limits=DiscussionLimits(await_answers=True))
+    claimant.hear(first, ClarificationNeeded(plan_digest=claimant.plan_digest), "Which format?")
     claimant.escalate()
     return claimant
 
@@ -155,6 +165,7 @@ def parameters_of(trigger: str, claimant: Claimant) -> Model:
         "help_suggestion": lambda: HelpSuggestion(**about),
         "help_tried": lambda: HelpTried(**about, suggestion=suggestion),
         "help_closed": lambda: HelpClosed(**about, helper="bzzz-2", outcome="not_helped"),
+        "late_answer": lambda: Answer(plan_digest=digest, source="author", author="ada"),
         "plan_proposed": lambda: PlanProposed(**proposal),
         "plan_revised": lambda: PlanRevised(**proposal, supersedes="x" if plan is None else plan.msg_id),
         "contribution": lambda: NoObjection(plan_digest=digest),
@@ -220,16 +231,28 @@ def event_for(trigger: str, claimant: Claimant) -> Event:
     elif trigger.startswith("human_verdict"):
         by = "authority"
     node_id = "bzzz-0" if by == "claimant" else "bzzz-2"
+    asked = claimant.heard[-1].message if trigger == "late_answer" and claimant.heard else None
+    parent = asked if isinstance(asked, MetaMessage) else None
     message = MetaMessage.compose(
-        parent=None, text="", parameters=parameters_of(trigger, claimant), node_id=node_id, **header
+        parent=parent, text="", parameters=parameters_of(trigger, claimant), node_id=node_id, **header
     )
     return Spoken("e" * 64, message, by)
 
 
-@pytest.mark.parametrize("trigger", TRIGGERS)
-@pytest.mark.parametrize("phase", list(Phase))
+PAIRS = [
+    (phase, trigger)
+    for phase in Phase
+    for trigger in TRIGGERS
+    if trigger != "late_answer"
+    or phase is Phase.ESCALATED  # elsewhere an answer is a contribution like others
+]
+
+
+@pytest.mark.parametrize(("phase", "trigger"), PAIRS)
 def test_every_event_in_every_phase_moves_by_the_table_or_changes_nothing(phase: Phase, trigger: str) -> None:
     claimant = IN_PHASE[phase]()
+    if (phase, trigger) == (Phase.ESCALATED, "late_answer"):
+        claimant = escalated_for_want_of_an_answer()
     if phase is Phase.EXECUTING:
         claimant = come_so_far(claimant, STEPS_OF_HELP.get(trigger, 0))
     state = claimant.state

@@ -43,6 +43,35 @@ def test_a_question_keeps_the_round_open_until_the_discussions_time_is_over() ->
     assert claimant.decide() == Escalate("no answer within 900 s to: Which output format?")
 
 
+def test_who_answers_after_a_human_was_asked_is_heard_and_the_round_goes_on_with_the_answer() -> None:
+    claimant, first, second = debate(limits=AWAITS)
+    question = asks(claimant, first)
+    claimant.no_objection(second)
+    claimant.pass_time(AWAITS.ttl_s + 1)
+    assert isinstance(claimant.decide(), Escalate)
+    claimant.escalate("no answer")
+    assert claimant.decide() == Wait(None)
+    claimant.pass_time(3600)
+    answers(claimant, question)
+    assert claimant.state.phase is Phase.LISTENING
+    assert isinstance(claimant.act(), CloseRound)
+    assert [a.text for a in claimant.state.answers] == ["CSV."]
+    claimant.pass_time(5)
+    assert isinstance(claimant.act(), Revise)
+    assert claimant.state.violations == ()
+
+
+def test_a_human_asked_for_another_reason_is_not_answered_by_an_answer() -> None:
+    claimant, first, _ = debate(limits=AWAITS)
+    question = asks(claimant, first)
+    answers(claimant, question)
+    claimant.escalate("cannot agree")
+    given_ = Answer(plan_digest=claimant.plan_digest, source="author", author="ada")
+    again = claimant.say(given_, "CSV.", parent=question)
+    assert "contribution is not possible in Escalated" in again.refused
+    assert claimant.state.phase is Phase.ESCALATED
+
+
 def test_closing_a_round_over_an_open_question_is_a_violation() -> None:
     claimant, first, _ = debate(limits=AWAITS)
     asks(claimant, first)

@@ -50,6 +50,10 @@ async def chair(case: Case) -> None:
         decision = decide(state, case.tools.now())
         if isinstance(decision, Done):
             return
+        if state.phase is not Phase.ESCALATED and case.claim.record.state == "parked":
+            case.claim = await case.repo.resume(
+                case.claim
+            )  # a revision or a late answer: it is worked on again
         try:
             await _do(case, state, decision)
         except StaleWordError as stale:

@@ -1,6 +1,7 @@
 """Questions to a plan are answered: from issue and repository, else by the people of the issue (architecture §6.2).
 
-The discussion waits meanwhile (`DiscussionLimits.await_answers`), for as long as its TTL lasts. Everything here looks
+The discussion waits meanwhile (`DiscussionLimits.await_answers`), for as long as its TTL lasts; then a human is asked,
+and until one has decided an answer still counts. Everything here looks
 before it acts, so that a claimant that restarts asks nobody twice: a comment is found again by its id, and what was
 answered is in the log.
 """
@@ -56,7 +57,9 @@ class Questions:
 
     def _open(self) -> tuple[Contribution, ...]:
         state = self.case.state
-        return awaited(state) if state.phase is Phase.LISTENING and state.closing is None else ()
+        # once a human is asked for want of an answer, whoever answers is still heard: people come by when they can
+        waits = state.phase in {Phase.LISTENING, Phase.ESCALATED} and state.closing is None
+        return awaited(state) if waits else ()
 
     async def _settle(self, question: Contribution) -> bool:
         """Answer a question if that is possible now; return whether it was."""
@@ -114,8 +117,8 @@ def _asking(case: Case, question: Contribution) -> str:
     return (
         f"{question.node_id} asks, before anything is changed:\n\n{quoted}\n\n"
         f"The next comment by the issue's author, or by somebody who may write to this repository, is taken as the "
-        f"answer and goes into the plan. Without one the discussion waits up to {minutes} min, then asks for a "
-        f"decision."
+        f"answer and goes into the plan. After {minutes} min without one somebody is asked to decide; an answer is "
+        f"taken for as long as nobody has."
     )
 
 

@@ -21,7 +21,7 @@ from hmmm.discussion.conduct import (
 )
 from hmmm.discussion.contribute import LEFT_OUT, contribute, countersign
 from hmmm.discussion.events import Escalated, Event, IllegalEventError, Noted, Spoken, trigger_of
-from hmmm.discussion.rounds import settle_objections
+from hmmm.discussion.rounds import awaited, settle_objections
 from hmmm.discussion.state import (
     DELIBERATING,
     ENDED,
@@ -31,10 +31,11 @@ from hmmm.discussion.state import (
     ObjectionState,
     Phase,
 )
-from hmmm.discussion.transitions import TRANSITIONS
+from hmmm.discussion.transitions import LATE_ANSWER, TRANSITIONS
 from hmmm.envelope import sha256_hex
 from hmmm.identity import IssueIdentity
 from hmmm.meta import (
+    Answer,
     DiscussionClosed,
     ExecutionFinished,
     ExecutionStarted,
@@ -143,7 +144,7 @@ def faults_of(state: Discussion, event: Event, now: datetime) -> tuple[str, ...]
 
 
 def _apply(state: Discussion, event: Event, now: datetime) -> Discussion:
-    trigger = trigger_of(event)
+    trigger = LATE_ANSWER if _is_late_answer(state, event) else trigger_of(event)
     if isinstance(event, Noted) and isinstance(event.fact, SafeguardBit):
         return _bite(state, event.fact)
     if isinstance(event, Spoken):
@@ -175,6 +176,19 @@ def _move(state: Discussion, moved: Discussion, event: Event, now: datetime) -> 
             return _hear(state, moved, event, now)
         case _:
             return moved
+
+
+def _is_late_answer(state: Discussion, event: Event) -> bool:
+    """Whether the claimant passes on an answer to what its open round waits for, after it asked a human for want of
+    one: people answer when they come by, and then the round goes on as if it had been in time."""
+    return (
+        state.phase is Phase.ESCALATED
+        and state.closing is None
+        and isinstance(event, Spoken)
+        and event.by == "claimant"
+        and isinstance(event.message.parameters, Answer)
+        and any(question.msg_id == event.message.parent_id for question in awaited(state))
+    )
 
 
 def _check_speaker(state: Discussion, event: Spoken, trigger: str) -> None:
@@ -212,6 +226,10 @@ def _hear(state: Discussion, moved: Discussion, event: Spoken, now: datetime) ->
             return _obey(moved, parameters, message.content.text)
         case DiscussionClosed() as parameters:
             return helping.unhelped(_end(state, moved, parameters), now)
+        case Answer() if state.phase is Phase.ESCALATED:
+            # the round has the discussion's time again, as after a human who asks for a revision
+            resumed = replace(moved, reason="", verdict=None, verdict_text="", deliberated_s=0.0)
+            return contribute(state, resumed, event, now)
         case _:
             return contribute(state, moved, event, now)
 

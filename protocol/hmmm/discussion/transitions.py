@@ -7,6 +7,8 @@ from typing import Final
 from hmmm.discussion.state import Phase
 
 P = Phase
+LATE_ANSWER: Final = "late_answer"
+"""The answer to a question of the open round, passed on after a human was asked for want of it."""
 
 TRANSITIONS: Final[dict[tuple[Phase, str], Phase]] = {
     (P.PLANNING, "plan_proposed"): P.LISTENING,
@@ -45,6 +47,7 @@ TRANSITIONS: Final[dict[tuple[Phase, str], Phase]] = {
     (P.ESCALATED, "human_verdict:proceed"): P.ESCALATED,
     (P.ESCALATED, "human_verdict:abandon"): P.ESCALATED,
     (P.ESCALATED, "human_verdict:revise"): P.REVISING,
+    (P.ESCALATED, LATE_ANSWER): P.LISTENING,
     (P.ESCALATED, "execution_started"): P.EXECUTING,
     (P.ESCALATED, "discussion_closed:abandoned"): P.ABANDONED,
 }
