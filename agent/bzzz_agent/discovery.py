@@ -67,7 +67,9 @@ class Discovery:
     def _my_turn_to_poll(self) -> bool:
         """The poller is drawn by rendezvous hash over the live agents; issue 1 stands for the repository."""
         seen = self.hive.last_seen(self.repo.name)
-        if seen is not None and seen[1] > MISSED_POLLS * self.interval_s:
+        # an elected poller that has never said anything is no better than one that has fallen silent
+        silent_s = self.hive.age_s if seen is None else seen[1]
+        if silent_s > MISSED_POLLS * self.interval_s:
             return True
         turn = IssueIdentity(repository=self.repo.name, number=1, epoch=1)
         names = {c.node_id for c in self.hive.candidates(self.repo.name)} | {self.own.node_id}

@@ -38,6 +38,7 @@ class Peer:
 
     node: Node
     mesh: Mesh
+    nursery: trio.Nursery
     heard: list[Signed] = field(default_factory=list[Signed])
     _grew: trio.Condition = field(default_factory=trio.Condition)
     _ids: int = 0
@@ -70,12 +71,24 @@ class Peer:
         return await self.publish(issue_topic(ISSUE.number), message)
 
     async def announce(self, **capabilities: Any) -> None:
-        """Tell the hive what this member can do."""
-        header = {
-            name: value for name, value in self.header().items() if name in {"node_id", "msg_id", "sent_at"}
-        }
-        said = Capabilities(**header, repositories=(ISSUE.repository,), **capabilities)
-        await self.publish(HIVE_TOPIC, said)
+        """Tell the hive what this member can do, and again every second: whoever listens only now hears it too."""
+
+        async def say() -> None:
+            header = {
+                name: value
+                for name, value in self.header().items()
+                if name in {"node_id", "msg_id", "sent_at"}
+            }
+            said = Capabilities(**header, repositories=(ISSUE.repository,), **capabilities)
+            await self.publish(HIVE_TOPIC, said)
+
+        async def repeat() -> None:
+            while True:
+                await trio.sleep(1)
+                await say()
+
+        await say()
+        self.nursery.start_soon(repeat)
 
     async def hear(self, wanted: Callable[[Message], bool], *, within: float = 30) -> Signed:
         """Wait for a message by another that is as wanted, and return the first."""
@@ -123,9 +136,10 @@ async def peer_of(rig: Rig, agent: Process, node_id: str) -> AsyncGenerator[Peer
     roster = Roster(rig.hive.name, rig.hive.key.public, node.card_bytes)
     settings = MeshSettings(seed=seed_of(f"mesh {rig.hive.name} {node_id}"), listen="/ip4/127.0.0.1/tcp/0")
     async with join(settings, roster, CollectorRegistry()) as mesh, trio.open_nursery() as nursery:
-        peer = Peer(node, mesh)
+        peer = Peer(node, mesh, nursery)
         for topic in (HIVE_TOPIC, issue_topic(ISSUE.number)):
             await nursery.start(peer.listen, topic)
         await mesh.connect(agent.ready["peerId"], agent.ready["addresses"])
+        assert await mesh.wait_for_members(HIVE_TOPIC, [agent.ready["peerId"]], 30), "the agent is there"
         yield peer
         nursery.cancel_scope.cancel()
