@@ -76,6 +76,18 @@ CASES: dict[str, tuple[Account, tuple[bool, str | None, bool]]] = {
         account(sight(labels=frozenset({"bzzz", "bzzz:needs-human"}), ineligible="needs_human"), ever=True),
         (True, "needs_human", True),
     ),
+    "it is labelled for a human, and its claimant has not said why yet": (
+        account(sight(labels=frozenset({"bzzz:needs-human"})), discussion(live=True), ever=True),
+        (True, "needs_human", False),
+    ),
+    "it is labelled for a human, and its claimant has said why": (
+        account(
+            sight(labels=frozenset({"bzzz:needs-human"})),
+            discussion(live=False, outcome="needs_human", reason="cannot be done"),
+            ever=True,
+        ),
+        (True, "needs_human", True),
+    ),
     "it waits for a human": (account(sight(), discussion(phase="Escalated")), (True, "escalated", True)),
     "a human closed it": (
         account(sight(open=False, ineligible="not_open"), ever=True),

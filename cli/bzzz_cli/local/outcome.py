@@ -62,7 +62,8 @@ def _outcome(sight: IssueSight, eligible: bool, discussion: DiscussionView | Non
     if discussion is not None and discussion.pull_request is not None:
         return "pull_request", not discussion.live
     if NEEDS_HUMAN_LABEL in sight.labels:
-        return "needs_human", True
+        # the label comes a moment before the claimant's last word, which says why
+        return "needs_human", discussion is None or not discussion.live
     if not sight.open:
         return "closed", True
     if discussion is not None and discussion.phase == "Escalated":
