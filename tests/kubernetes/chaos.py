@@ -173,13 +173,20 @@ class Chaos:
         return time.monotonic() - began
 
     def kill_container(self, pod: Json, container: str) -> None:
-        """Kill every process of a container as the kernel would (SIGKILL), from its node."""
-        statuses = pod["status"].get("initContainerStatuses", []) + pod["status"]["containerStatuses"]
-        (found,) = [status for status in statuses if status["name"] == container]
-        identity = found["containerID"].rsplit("/", 1)[1]
-        node = pod["spec"]["nodeName"]
-        code = self.hive.cluster.backend.execute(node, ["sh", "-c", KILL, "sh", identity])
-        assert code == 0, f"{pod['metadata']['name']}/{container}: no process of {identity} on {node}"
+        """Kill every process of a container as the kernel would (SIGKILL), from its node.
+
+        The status may name one that has just ended by itself: whichever runs then is killed.
+        """
+        name, node = pod["metadata"]["name"], pod["spec"]["nodeName"]
+
+        def struck() -> bool:
+            status = (self.pod(name) or pod)["status"]
+            statuses = status.get("initContainerStatuses", []) + status.get("containerStatuses", [])
+            (found,) = [each for each in statuses if each["name"] == container]
+            identity = found.get("containerID", "/none").rsplit("/", 1)[1]
+            return self.hive.cluster.backend.execute(node, ["sh", "-c", KILL, "sh", identity]) == 0
+
+        eventually(struck, within=60, every=0.5, what=f"a process of {name}/{container} on {node} is killed")
 
     def wait_restarted(self, pod: Json, container: str, within: float = 90) -> float:
         """Wait until a killed container runs again and its pod is ready; return the seconds that it took."""
