@@ -80,7 +80,7 @@ def scaling(hive: PodHive) -> None:
     eventually(lambda: is_revoked(hive, card["serial"]), within=60, what="the card of grow-1 is revoked")
     assert not is_revoked(hive, entry(hive, "grow-0")["serial"])
     eventually(
-        # who left counts as present for 75 s after its last word (docs/scribe.md), as for roll-0 below
+        # who left counts as present for 75 s after its last word, as roll-0 below
         lambda: not seen(hive, "grow-1").get("present"),
         within=150,
         what="the mesh does not hear grow-1",
